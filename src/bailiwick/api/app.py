@@ -1,0 +1,68 @@
+"""The application: resources, doorkeeper and documentation put together."""
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
+
+from bailiwick import __version__
+from bailiwick.api import documentation, health, problems, scraping
+from bailiwick.api.access import KeyMemory, OrganizationMemory, known_query_only
+from bailiwick.api.doorkeeper import Doorkeeper
+from bailiwick.api.realtime import EventBell
+from bailiwick.api.rest import (
+    agents,
+    catalogue,
+    event_stream,
+    events,
+    issues,
+    limits,
+    organizations,
+    rejected,
+    runs,
+    schedules,
+    task_actions,
+    tasks,
+    webhooks,
+)
+from bailiwick.connectors.github.webhook import DeliveryWindow
+from bailiwick.installation import Installation
+
+# In the order of the flow. A fixed path comes before one with a parameter in its place.
+_RESOURCES: tuple[APIRouter, ...] = (
+    organizations.router, event_stream.router, events.router, task_actions.router, tasks.router, runs.router,
+    agents.router, schedules.router, limits.router, catalogue.router,
+    issues.router, rejected.router, webhooks.router,
+)  # fmt: skip
+
+
+def create_app(installation: Installation) -> FastAPI:
+    """Return the API of an open installation, as an ASGI application.
+
+    Serve it with ``bailiwick.api.serving.Server``; it starts nothing itself.
+    """
+    app = FastAPI(
+        title="Bailiwick",
+        version=__version__,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.installation = installation
+    app.state.organizations = OrganizationMemory(installation)
+    app.state.keys = KeyMemory(installation.keys)
+    app.state.deliveries = DeliveryWindow()
+    app.state.bell = EventBell(installation.wakeups)
+    problems.install(app)
+    app.add_middleware(Doorkeeper, keys=app.state.keys)
+    documentation.install(app)
+    strict = [Depends(known_query_only)]
+    app.include_router(health.router)
+    app.include_router(scraping.router, dependencies=strict)
+    for router in _RESOURCES:
+        app.include_router(router, prefix="/api/v1", dependencies=strict)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

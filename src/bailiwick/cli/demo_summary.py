@@ -1,0 +1,110 @@
+"""What the demo prints when the agents are idle: what happened, what is worth a look, what to try next."""
+
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bailiwick.cli.output import duration
+from bailiwick.demo.pulse import Pulse
+from bailiwick.demo.running import DemoRun
+from bailiwick.demo.story import Story
+from bailiwick.packs.operations.blocked import BlockedBecause, Family
+
+_REASONS = 3
+
+
+def print_summary(console: Console, run: DemoRun, pulse: Pulse, *, is_idle: bool) -> None:
+    """Print the figures of a run."""
+    events = sum(pulse.events.values())
+    verb = "idle after" if is_idle else "not idle after"
+    console.print(
+        Text.assemble(
+            (f"{run.organization.name}: ", "bold"),
+            f"{events:,} events, {pulse.finished:,} of {pulse.total:,} tasks ended, {verb} {run.seconds:.1f} s\n",
+        )
+    )
+    table = Table(box=None, header_style="bright_black", pad_edge=False)
+    for name in ("agent", "kind"):
+        table.add_column(name, no_wrap=True)
+    for name in ("tasks", "success", "p50", "p95"):
+        table.add_column(name, justify="right")
+    for agent in pulse.agents:
+        success = f"{agent.completed / agent.done:.0%}" if agent.done else "-"
+        table.add_row(
+            agent.name, agent.kind, str(agent.done), success, duration(agent.p50_seconds), duration(agent.p95_seconds)
+        )
+    console.print(table)
+    statuses = ", ".join(f"{n} {status}" for status, n in pulse.issues["status"].items() if n)
+    console.print(f"\nissues     {statuses}")
+    for line in blocked_lines(pulse.blocked):
+        console.print(f"           {line}")
+    sla = pulse.sla
+    console.print(f"deadlines  {sla.met} met, {sla.breached} missed, {sla.running} running")
+    console.print(f"refused    {pulse.rejected} records{_reasons(run)}")
+    if pulse.movement.parked:
+        console.print(f"waiting    {pulse.movement.parked} tasks wait for a person, an event or a later time")
+
+
+def print_next_steps(
+    console: Console, run: DemoRun, story: Story, folder: Path, *, url: str | None = None, key: str | None = None
+) -> None:
+    """Print commands that show the most interesting of this run."""
+    program = program_name()
+    org = f"--org {run.organization.slug}"
+    console.print("\n[bold]Try next[/] (the first line points the commands at the demo's own data)\n")
+    lines: list[tuple[str, str]] = [(f"export BAILIWICK_DATA_DIR={shlex.quote(str(folder))}", "")]
+    for highlight in story.highlights():
+        about = f"{why} " if (why := story.title(highlight.key)) else ""
+        lines.append((f"{program} trace '{highlight.key}' {org}", f"{about}({highlight.why})"))
+    lines += [
+        (f"{program} agents list {org}", "who did what, how well, how fast"),
+        (f"{program} rejected list {org}", "records nobody could read, and why"),
+        (f"{program} backtest {org}", "the decisions against closed issues"),
+    ]
+    if url and key:
+        lines.append((f"curl -H 'Authorization: Bearer {key}' {url}/api/v1/organizations", "the API, with its key"))
+    _print_commands(console, lines)
+    console.print("\n[bold]Your own[/] (in a new terminal, or after: unset BAILIWICK_DATA_DIR)\n")
+    own = [(f"{program} up", ""), (f"{program} import github FILE", ""), (f"{program} connect github OWNER/REPO", "")]
+    _print_commands(console, own)
+
+
+def blocked_lines(blocked: BlockedBecause) -> list[str]:
+    """Return what the blocked issues wait for, one line for each family that there is."""
+    departments = ", ".join(f"{name} {n}" for name, n in blocked.departments.items())
+    said: dict[Family, tuple[str, str]] = {
+        "department_not_in_release": ("wait", f"for departments not in this release: {departments}"),
+        "lacks_input": ("lack", "input"),
+        "likely_duplicate": ("rest", "on a likely duplicate"),
+        "needs_person": ("need", "a person"),
+    }
+    return [
+        f"blocked: {n} {said[family][0]}{'s' if n == 1 else ''} {said[family][1]}"
+        for family, n in blocked.families.items()
+        if n
+    ]
+
+
+def program_name() -> str:
+    """Return how this program is called from here."""
+    return "bailiwick" if shutil.which("bailiwick") else sys.argv[0]
+
+
+def _print_commands(console: Console, lines: Sequence[tuple[str, str]]) -> None:
+    for command, remark in lines:
+        if remark:
+            console.print(Text(f"  # {remark}", style="bright_black"), soft_wrap=True)
+        console.print(Text(f"  {command}", style="cyan"), soft_wrap=True)
+
+
+def _reasons(run: DemoRun) -> str:
+    if run.fed is None or not run.fed.rejected:
+        return ""
+    told = [reason.split(":")[0] for _, reason in run.fed.rejected[:_REASONS]]
+    return f", for example: {'; '.join(told)}"

@@ -1,0 +1,67 @@
+"""How a command reaches the platform: opened for its duration, closed whatever happens."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from bailiwick.cli.output import note, notes
+from bailiwick.identity import Organization, slug_of
+from bailiwick.installation import HOME, Installation, Settings
+from bailiwick.kernel.errors import InvalidInputError
+
+Result = TypeVar("Result")
+
+
+def read_settings(**given: Any) -> Settings:
+    """Return the settings of the environment, with those ``given`` that are not None.
+
+    Raises:
+        InvalidInputError: one has no usable value; the message names it.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        faults = "; ".join(
+            f"BAILIWICK_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors(include_url=False)
+        )
+        raise InvalidInputError(f"a setting has no usable value: {faults}") from error
+
+
+def with_installation(work: Callable[[Installation], Awaitable[Result]]) -> Result:
+    """Open the installation, do the work, close it."""
+
+    async def opened() -> Result:
+        async with Installation.open(read_settings(), progress=say_when_watched) as installation:
+            return await work(installation)
+
+    return asyncio.run(opened())
+
+
+def with_organization(org: str, work: Callable[[Installation, Organization], Awaitable[Result]]) -> Result:
+    """Open the installation and do the work for one organization.
+
+    Raises:
+        NotFoundError: there is no such organization; the message names those there are.
+    """
+
+    async def opened(installation: Installation) -> Result:
+        return await work(installation, await organization_of(installation, org))
+
+    return with_installation(opened)
+
+
+async def organization_of(installation: Installation, org: str) -> Organization:
+    """Return an organization by id, short name or name; the home organization is made where it is missing."""
+    organizations = installation.organizations
+    found = await organizations.find(org) or await organizations.find(slug_of(org))
+    if found is None and org == HOME:
+        return await installation.ensure_organization(HOME)
+    return found or await organizations.get(org)
+
+
+def say_when_watched(sentence: str) -> None:
+    """Tell a person on a terminal what takes so long."""
+    if notes().is_terminal:
+        note(sentence)

@@ -1,0 +1,188 @@
+"""``bailiwick tasks``: look at tasks and move them by hand."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Group
+from rich.pretty import Pretty
+from rich.table import Table
+from rich.text import Text
+
+from bailiwick.cli.bulk import Selection, change_tasks
+from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org, Yes
+from bailiwick.cli.output import ago, duration, print_json, print_more, print_table, screen, state_text
+from bailiwick.cli.session import with_organization
+from bailiwick.identity import Organization
+from bailiwick.installation import Installation
+from bailiwick.storage.pages import Page
+from bailiwick.tasks.reader import StepRecord, TaskFilter, TaskRecord, parse_states
+
+app = typer.Typer(no_args_is_help=True)
+
+TaskIds = Annotated[list[str] | None, typer.Argument(metavar="[TASK_ID]...", help="Which tasks; none: by the filters.")]
+TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="The task.")]
+States = Annotated[list[str] | None, typer.Option("--state", help="Only in this state; may be given more than once.")]
+Kind = Annotated[str | None, typer.Option("--kind", help="Only of this kind.")]
+
+
+@app.callback()
+def tasks() -> None:
+    """List, show, cancel, pause, resume, redrive and fork tasks. Dead letters: list --state discarded."""
+
+
+@app.command("list")
+def list_tasks(
+    *,
+    org: Org = HOME,
+    state: States = None,
+    kind: Kind = None,
+    agent: Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only of this agent.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """List tasks, newest first."""
+    states = parse_states(state or [])
+
+    async def read(installation: Installation, organization: Organization) -> Page[TaskRecord]:
+        agent_id = None if agent is None else (await installation.directory.get(organization.id, agent)).id
+        wanted = TaskFilter(states=states, kind=kind, agent_id=agent_id)
+        return await installation.tasks.list(organization.id, wanted, limit=limit, cursor=cursor)
+
+    page = with_organization(org, read)
+    if as_json:
+        print_json(page)
+        return
+    print_table(
+        ("id", "kind", "state", "prio", "made", ">tries", ">took", "deadline", "reason"),
+        (
+            (
+                task.id, task.kind, state_text("paused" if task.is_paused else task.state), f"P{task.priority}",
+                task.inserted_at, task.failures + task.recoveries + (task.started_at is not None), _took(task),
+                task.deadline_at, _reason(task),
+            )
+            for task in page.items
+        ),
+        empty="no such tasks",
+    )  # fmt: skip
+    print_more(page)
+
+
+@app.command()
+def show(task_id: TaskId, org: Org = HOME, as_json: AsJson = False) -> None:
+    """Show one task with its journal, errors and result."""
+
+    async def read(installation: Installation, organization: Organization) -> tuple[TaskRecord, list[StepRecord]]:
+        task = await installation.tasks.get(organization.id, task_id)
+        return task, await installation.tasks.journal(organization.id, task.id)
+
+    task, steps = with_organization(org, read)
+    if as_json:
+        print_json({**asdict(task), "steps": [asdict(step) for step in steps]})
+        return
+    screen().print(_shown(task, steps))
+
+
+@app.command()
+def cancel(
+    task_ids: TaskIds = None, *, org: Org = HOME, state: States = None, kind: Kind = None, yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """End unfinished tasks and their descendants, whoever executes them."""
+    change_tasks("cancel", Selection.of(task_ids, state, kind), org, is_sure=yes, as_json=as_json)
+
+
+@app.command()
+def pause(
+    task_ids: TaskIds = None, *, org: Org = HOME, state: States = None, kind: Kind = None, yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Park unfinished tasks; their finished steps stay."""
+    change_tasks("pause", Selection.of(task_ids, state, kind), org, is_sure=yes, as_json=as_json)
+
+
+@app.command()
+def resume(
+    task_ids: TaskIds = None, *, org: Org = HOME, state: States = None, kind: Kind = None, yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Let paused tasks go on where they were."""
+    change_tasks("resume", Selection.of(task_ids, state, kind), org, is_sure=yes, as_json=as_json)
+
+
+@app.command()
+def redrive(
+    task_ids: TaskIds = None, *, org: Org = HOME, state: States = None, kind: Kind = None, yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Bring discarded or cancelled tasks back; finished steps are not run again."""
+    change_tasks("redrive", Selection.of(task_ids, state, kind), org, is_sure=yes, as_json=as_json)
+
+
+@app.command()
+def fork(
+    task_id: TaskId,
+    from_step: Annotated[int, typer.Option("--from-step", min=0, help="The first step that is done anew.")],
+    org: Org = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Add a copy of a task that keeps the steps before one and does the rest anew."""
+
+    async def make(installation: Installation, organization: Organization) -> str:
+        return await installation.control.fork(organization.id, task_id, from_step=from_step)
+
+    forked = with_organization(org, make)
+    if as_json:
+        print_json({"task_id": forked, "forked_from": task_id, "from_step": from_step})
+    else:
+        screen().print(forked)
+
+
+def _took(task: TaskRecord) -> str:
+    if task.started_at is None or task.finished_at is None:
+        return "-"
+    return duration((task.finished_at - task.started_at).total_seconds())
+
+
+def _reason(task: TaskRecord) -> str:
+    told = task.reason or (str(task.errors[-1].get("message", "")) if task.errors else "")
+    return told.partition("\n")[0]
+
+
+def _shown(task: TaskRecord, steps: list[StepRecord]) -> Group:
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+    for name, value in (
+        ("id", task.id), ("kind", task.kind), ("priority", f"P{task.priority}"), ("made", ago(task.inserted_at)),
+        ("took", _took(task)), ("deadline", ago(task.deadline_at)), ("agent", task.agent_id or "-"),
+        ("chosen because", (task.choice or {}).get("reason", "-")), ("parent", task.parent_id or "-"),
+        ("cause", task.cause_id or "-"), ("waits for", _waits_for(task)), ("cost", f"{task.cost:g}"),
+        ("reason", task.reason or "-"),
+    ):  # fmt: skip
+        if value != "-":
+            facts.add_row(name, Text(str(value)))
+    facts.add_row("state", state_text(task.state))
+    parts: list[object] = [facts, Text("\npayload", style="bold"), Pretty(task.payload, max_string=200, max_length=20)]
+    if steps:
+        parts += [Text("\nsteps", style="bold"), _step_table(steps)]
+    for error in task.errors:
+        parts.append(Text(f"\nattempt {error.get('attempt', '?')} failed: {error.get('message', '')}", style="red"))
+    if task.result is not None:
+        parts += [Text("\nresult", style="bold"), Pretty(task.result, max_string=200, max_length=20)]
+    return Group(*parts)  # pyright: ignore[reportArgumentType] - all of them are renderable
+
+
+def _waits_for(task: TaskRecord) -> str:
+    return f"{task.wait_event} about {task.wait_key}" if task.wait_event else "-"
+
+
+def _step_table(steps: list[StepRecord]) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("", "kind", "name", "took", "result"):
+        table.add_column(name, overflow="ellipsis", no_wrap=True)
+    for step in steps:
+        took = "open" if step.finished_at is None else duration((step.milliseconds or 0) / 1000)
+        table.add_row(str(step.seq), step.kind, Text(step.name), took, Text(str(step.result)))
+    return table

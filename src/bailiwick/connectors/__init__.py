@@ -1,0 +1,1 @@
+"""Connectors: how facts from outside systems come in, and effects go out."""

@@ -1,0 +1,159 @@
+"""Connections to outside systems: what is polled, how far it got, what went wrong last."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from bailiwick.kernel.documents import encode
+from bailiwick.kernel.errors import ConflictError, NotFoundError
+from bailiwick.kernel.ids import new_id, parse_id
+from bailiwick.storage import Database, Row
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+
+ConnectionState = Literal["active", "paused", "refused"]
+
+_COLUMNS = (
+    "id, organization_id, kind, target, configuration, cursor, state, next_poll_at, last_polled_at, last_error, "
+    "created_at"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRecord:
+    """One connected system. ``configuration`` names where secrets are, never what they are.
+
+    ``refused`` is the state after the other side said no for good: nothing is
+    polled until a person has changed something and resumed it.
+    """
+
+    id: str
+    organization_id: str
+    kind: str
+    target: str
+    configuration: dict[str, Any]
+    cursor: dict[str, Any] | None
+    state: ConnectionState
+    next_poll_at: datetime
+    last_polled_at: datetime | None
+    last_error: str | None
+    created_at: datetime
+
+
+class Connections:
+    """The connections of all organizations."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(
+        self, organization_id: str, kind: str, target: str, configuration: Mapping[str, Any]
+    ) -> ConnectionRecord:
+        """Connect a system; it is polled at once.
+
+        Raises:
+            ConflictError: the organization has this connection already.
+        """
+        row = await self._database.fetch_one(
+            "insert into connections (id, organization_id, kind, target, configuration) "
+            "values (%s, %s, %s, %s, %s::jsonb) "
+            f"on conflict (organization_id, kind, target) do nothing returning {_COLUMNS}",
+            (new_id(), organization_id, kind, target, encode(configuration, what="configuration").decode()),
+            organization_id=organization_id,
+        )
+        if row is None:
+            raise ConflictError(f"{kind} {target} is connected already; remove it first to connect it differently")
+        return _record(row)
+
+    async def get(self, organization_id: str, reference: str) -> ConnectionRecord:
+        """Return a connection by id or target, or raise NotFoundError."""
+        row = await self._database.fetch_one(
+            f"select {_COLUMNS} from connections where organization_id = %s and (id = %s::uuid or target = %s) limit 1",
+            (organization_id, parse_id(reference), reference),
+            organization_id=organization_id,
+        )
+        if row is None:
+            raise NotFoundError(f"no connection {reference!r} in this organization")
+        return _record(row)
+
+    async def find_by_id(self, connection_id: str) -> ConnectionRecord | None:
+        """Return a connection of whichever organization, or None: for a delivery that names nothing else.
+
+        It proves nothing about who asks; the delivery's signature does.
+        """
+        identifier = parse_id(connection_id)
+        if identifier is None:
+            return None
+        row = await self._database.fetch_one(f"select {_COLUMNS} from connections where id = %s", (identifier,))
+        return None if row is None else _record(row)
+
+    async def due(self, organization_id: str) -> list[ConnectionRecord]:
+        """Return the active connections whose time to be polled has come, the longest waiting first."""
+        rows = await self._database.fetch_all(
+            f"select {_COLUMNS} from connections where organization_id = %s and state = 'active' "
+            "and next_poll_at <= now() order by next_poll_at limit 100",
+            (organization_id,),
+            organization_id=organization_id,
+        )
+        return [_record(row) for row in rows]
+
+    async def save_poll(
+        self, connection: ConnectionRecord, cursor: Mapping[str, Any], next_poll_at: datetime, *, problem: str | None
+    ) -> None:
+        """Keep where polling stands; ``problem`` is what ended the poll early, None clears the last one."""
+        await self._database.execute(
+            "update connections set cursor = %s::jsonb, next_poll_at = %s, last_polled_at = now(), last_error = %s "
+            "where id = %s and organization_id = %s",
+            (
+                encode(cursor, what="cursor").decode(), next_poll_at, problem, connection.id,
+                connection.organization_id,
+            ),
+            organization_id=connection.organization_id,
+        )  # fmt: skip
+
+    async def save_error(self, connection: ConnectionRecord, error: str, *, is_final: bool) -> None:
+        """Keep what went wrong; a final error stops polling until the connection is resumed."""
+        await self._database.execute(
+            "update connections set last_error = %s, last_polled_at = now(), "
+            "state = case when %s then 'refused' else state end where id = %s and organization_id = %s",
+            (error[:2000], is_final, connection.id, connection.organization_id),
+            organization_id=connection.organization_id,
+        )
+
+    async def set_state(self, organization_id: str, reference: str, state: ConnectionState) -> ConnectionRecord:
+        """Pause or resume a connection; a resumed one is polled at once."""
+        found = await self.get(organization_id, reference)
+        await self._database.execute(
+            "update connections set state = %s, last_error = case when %s = 'active' then null else last_error end, "
+            "next_poll_at = case when %s = 'active' then now() else next_poll_at end "
+            "where id = %s and organization_id = %s",
+            (state, state, state, found.id, organization_id),
+            organization_id=organization_id,
+        )
+        return await self.get(organization_id, found.id)
+
+    async def remove(self, organization_id: str, reference: str) -> ConnectionRecord:
+        """Forget a connection; events that came through it stay."""
+        found = await self.get(organization_id, reference)
+        await self._database.execute(
+            "delete from connections where id = %s and organization_id = %s",
+            (found.id, organization_id),
+            organization_id=organization_id,
+        )
+        return found
+
+    async def list(self, organization_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[ConnectionRecord]:
+        """Return a page of connections, newest first."""
+        limit = checked_limit(limit)
+        rows = await self._database.fetch_all(
+            f"select {_COLUMNS} from connections where organization_id = %(org)s "
+            "and (%(after)s::uuid is null or id < %(after)s) order by id desc limit %(limit)s",
+            {"org": organization_id, "after": after_cursor(cursor), "limit": limit + 1},
+            organization_id=organization_id,
+        )
+        found = [_record(row) for row in rows[:limit]]
+        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+
+
+def _record(row: Row) -> ConnectionRecord:
+    return ConnectionRecord(**row)

@@ -1,0 +1,1 @@
+"""GitHub: issues in by file, poll and webhook; comments and labels out."""

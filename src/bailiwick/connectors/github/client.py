@@ -1,0 +1,287 @@
+"""The one door to GitHub's REST API."""
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self
+
+from githubkit import GitHub, Response
+from githubkit.exception import (
+    GitHubException,
+    RateLimitExceeded,
+    RequestError,
+    RequestFailed,
+    RequestTimeout,
+    SecondaryRateLimitExceeded,
+)
+
+from bailiwick import __version__
+from bailiwick.connectors.errors import ConnectorRefusedError, ConnectorUnavailableError, RateLimitedError
+from bailiwick.connectors.github.manifest import MANIFEST
+from bailiwick.kernel.clock import Clock, SystemClock
+from bailiwick.kernel.documents import decode
+from bailiwick.kernel.errors import BailiwickError, InvalidInputError
+
+PAGE_SIZE = 100
+MAX_COMMENT_CHARACTERS = 65_536
+_REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,39}/(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}")
+# Long enough that nobody can write it into the issue before us.
+_MARKER = re.compile(r"[A-Za-z0-9._:-]{16,100}")
+_SECONDARY_WAIT = timedelta(seconds=60)
+_REMEDIES = {
+    401: "GitHub does not know this token, or it has expired; give a new one",
+    403: "the token lacks a permission this needs",
+    404: "the repository or issue does not exist, or the token may not see it",
+    410: "issues are switched off or the issue was deleted",
+    451: "GitHub blocks this repository for legal reasons",
+}
+_RETRYABLE_STATUSES = frozenset((408, 409, 423, 425, 429))
+_SERVER_FAULT = 500
+_NOT_MODIFIED = 304
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of a listing.
+
+    ``items`` is None where nothing changed since ``etag``. ``remaining`` and
+    ``resets_at`` are the state of the rate limit, ``answered_at`` is GitHub's
+    clock, where it told them.
+    """
+
+    items: list[dict[str, Any]] | None
+    next_url: str | None
+    etag: str | None
+    remaining: int | None
+    resets_at: datetime | None
+    poll_interval_seconds: int | None
+    answered_at: datetime | None
+
+
+class GitHubClient:
+    """Reads issues, and carries out effects on them when something with the authority asks.
+
+    Nothing here decides to comment or label. The token is neither logged nor
+    shown. Every failure is a ConnectorRefusedError (permanent), a
+    ConnectorUnavailableError or a RateLimitedError (both to be retried); the
+    client itself never waits and never retries. ``async with`` keeps one
+    connection pool.
+    """
+
+    def __init__(
+        self,
+        token: str | None,
+        *,
+        base_url: str | None = None,
+        timeout_seconds: float = 30.0,
+        clock: Clock | None = None,
+    ) -> None:
+        """Prepare a client; ``base_url`` is that of a GitHub Enterprise server (``https://HOST/api/v3``)."""
+        if token is not None and (not token.isascii() or not token.isprintable() or " " in token):
+            raise InvalidInputError("the GitHub token holds a character that no token has; copy it again")
+        self.base_url = base_url or MANIFEST.base_url
+        self._clock = clock or SystemClock()
+        self._github = GitHub(
+            token,
+            base_url=self.base_url,
+            user_agent=f"bailiwick/{__version__}",
+            timeout=timeout_seconds,
+            http_cache=False,
+            auto_retry=False,
+        )
+
+    def __repr__(self) -> str:
+        """Return a form without the token."""
+        return f"GitHubClient(base_url={self.base_url!r})"
+
+    async def __aenter__(self) -> Self:
+        """Open the connection pool."""
+        await self._github.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the connection pool."""
+        await self._github.__aexit__(kind, error, traceback)
+
+    async def list_issues(
+        self, repository: str, *, since: datetime | None = None, state: str = "all", etag: str | None = None
+    ) -> Page:
+        """Return the first page of issues and pull requests, least recently updated first.
+
+        ``since`` is inclusive. With the ``etag`` of the same call's last answer
+        an unchanged listing costs nothing of the rate limit.
+        """
+        parameters = {"state": state, "sort": "updated", "direction": "asc", "per_page": str(PAGE_SIZE)}
+        if since is not None:
+            parameters["since"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        headers = {} if etag is None else {"If-None-Match": etag}
+        return await self._page(f"/repos/{_checked(repository)}/issues", parameters=parameters, headers=headers)
+
+    async def next_page(self, page: Page) -> Page | None:
+        """Return the page after ``page``, or None when it was the last."""
+        return None if page.next_url is None else await self._page(page.next_url)
+
+    async def comment(
+        self, repository: str, number: int, body: str, idempotency_marker: str, *, since: datetime | None = None
+    ) -> int:
+        """Write a comment once and return its id, however often this is called with the same marker.
+
+        The marker stands in the comment where readers do not see it. It must
+        not be guessable (a UUID is right), because whoever writes it first
+        stops the comment. ``since``, a time before the first call, saves
+        reading older comments. Two calls at the very same time may both write;
+        the caller's task fence prevents that.
+        """
+        if not _MARKER.fullmatch(idempotency_marker):
+            raise InvalidInputError("the marker of a comment needs 16 to 100 letters, digits or the signs . _ : -")
+        hidden = f"<!-- bailiwick:{idempotency_marker} -->"
+        text = f"{body.rstrip()}\n\n{hidden}"
+        if not body.strip() or len(text) > MAX_COMMENT_CHARACTERS:
+            raise InvalidInputError(f"a comment needs 1 to {MAX_COMMENT_CHARACTERS - 150:,} characters")
+        path = f"/repos/{_checked(repository)}/issues/{int(number)}/comments"
+        async for comment in self._all(path, since):
+            if hidden in (comment.get("body") or ""):
+                return int(comment["id"])
+        response = await self._send("POST", path, document={"body": text})
+        return int(_document(response)["id"])
+
+    async def add_labels(self, repository: str, number: int, labels: Sequence[str]) -> tuple[str, ...]:
+        """Add labels that are not there yet and return all labels of the issue; repeating it changes nothing."""
+        if not labels or not all(label.strip() for label in labels):
+            raise InvalidInputError("give at least one label, and no empty one")
+        path = f"/repos/{_checked(repository)}/issues/{int(number)}/labels"
+        response = await self._send("POST", path, document={"labels": list(labels)})
+        return tuple(str(label["name"]) for label in _items(response))
+
+    async def _all(self, path: str, since: datetime | None) -> AsyncIterator[dict[str, Any]]:
+        parameters = {"per_page": str(PAGE_SIZE)}
+        if since is not None:
+            parameters["since"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        page: Page | None = await self._page(path, parameters=parameters)
+        while page is not None:
+            for item in page.items or ():
+                yield item
+            page = await self.next_page(page)
+
+    async def _page(
+        self, url: str, *, parameters: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Page:
+        response = await self._send("GET", url, parameters=parameters, headers=headers)
+        answer = response.headers
+        links = response.raw_response.links
+        resets = _whole_number(answer.get("x-ratelimit-reset"))
+        return Page(
+            items=None if response.status_code == _NOT_MODIFIED else _items(response),
+            next_url=self._own_url(links.get("next", {}).get("url")),
+            etag=answer.get("etag"),
+            remaining=_whole_number(answer.get("x-ratelimit-remaining")),
+            resets_at=None if resets is None else datetime.fromtimestamp(resets, UTC),
+            poll_interval_seconds=_whole_number(answer.get("x-poll-interval")),
+            answered_at=_http_date(answer.get("date")),
+        )
+
+    def _own_url(self, url: str | None) -> str | None:
+        # A link to another host would carry the token there.
+        own = self._github.config.base_url
+        if url is None or url.startswith(f"{own.scheme}://{own.netloc.decode()}/"):
+            return url
+        raise ConnectorRefusedError("GitHub's answer links to another host; the next page is not read")
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        document: Mapping[str, Any] | None = None,
+    ) -> Response[Any]:
+        try:
+            return await self._github.arequest(
+                method, url, params=parameters and dict(parameters), headers=headers and dict(headers), json=document
+            )
+        except GitHubException as error:
+            raise self._translated(error) from error
+        except ValueError as error:
+            raise ConnectorUnavailableError(f"GitHub's answer cannot be read: {type(error).__name__}") from error
+
+    def _translated(self, error: GitHubException) -> BailiwickError:
+        if isinstance(error, RateLimitExceeded):
+            wait = error.retry_after
+            if isinstance(error, SecondaryRateLimitExceeded):
+                wait = max(wait, _SECONDARY_WAIT) if "retry-after" not in error.response.headers else wait
+            retry_at = self._clock.now() + wait
+            return RateLimitedError(f"GitHub asks to wait until {retry_at:%Y-%m-%d %H:%M:%S} UTC", retry_at)
+        if isinstance(error, RequestFailed):
+            return _of_status(error.response)
+        if isinstance(error, RequestTimeout):
+            return ConnectorUnavailableError("GitHub did not answer in time")
+        if isinstance(error, RequestError):
+            return ConnectorUnavailableError(f"GitHub cannot be reached ({type(error.exc).__name__})")
+        return ConnectorUnavailableError(f"the call to GitHub failed ({type(error).__name__})")
+
+
+def _of_status(response: Response[Any]) -> BailiwickError:
+    status = response.status_code
+    if status >= _SERVER_FAULT or status in _RETRYABLE_STATUSES:
+        return ConnectorUnavailableError(f"GitHub answered {status}; it has a fault or is busy")
+    said = _said(response)
+    remedy = _REMEDIES.get(status, "GitHub does not accept this request")
+    return ConnectorRefusedError(f"{remedy} (status {status}{f', {said!r}' if said else ''})")
+
+
+def _said(response: Response[Any]) -> str:
+    try:
+        document = decode(response.content)
+    except InvalidInputError:
+        return ""
+    message = document.get("message") if isinstance(document, dict) else None
+    return message[:200] if isinstance(message, str) else ""
+
+
+def _document(response: Response[Any]) -> dict[str, Any]:
+    document = _decoded(response)
+    if not isinstance(document, dict):
+        raise ConnectorUnavailableError("GitHub's answer is not an object; is the base URL that of the REST API?")
+    return document
+
+
+def _items(response: Response[Any]) -> list[dict[str, Any]]:
+    items = _decoded(response)
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise ConnectorUnavailableError("GitHub's answer is not a list; is the base URL that of the REST API?")
+    return items
+
+
+def _decoded(response: Response[Any]) -> Any:
+    try:
+        return decode(response.content)
+    except InvalidInputError as error:
+        raise ConnectorUnavailableError("GitHub's answer is not JSON; is the base URL that of the REST API?") from error
+
+
+def _whole_number(text: str | None) -> int | None:
+    return (
+        int(text)
+        if text is not None and text.isascii() and text.isdecimal() and len(text) <= len("9999999999")
+        else None
+    )
+
+
+def _http_date(text: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _checked(repository: str) -> str:
+    if not _REPOSITORY.fullmatch(repository):
+        raise InvalidInputError(f"{repository[:150]!r} is no repository; write it as owner/name")
+    return repository

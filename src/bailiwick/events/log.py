@@ -1,0 +1,121 @@
+"""The event log: facts go in once, and the tasks that follow from them with them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydantic import BaseModel
+
+from bailiwick.events.model import NewEvent, Published
+from bailiwick.events.registry import EventRegistry
+from bailiwick.kernel.documents import encode_checked
+from bailiwick.kernel.errors import InvalidInputError
+from bailiwick.kernel.ids import new_id
+from bailiwick.storage.batching import Batcher
+from bailiwick.storage.channel import Channel
+from bailiwick.storage.rows import RowFields, batch, raw
+from bailiwick.storage.waking import EVENTS, TASKS, Wakeups
+from bailiwick.telemetry.metrics import EVENTS_RECORDED
+
+# Given an organization, an event id, the event and its checked payload, returns
+# rows for the database function ``task_enqueue``.
+Follow = Callable[[str, str, NewEvent, BaseModel], list[RowFields]]
+
+
+@dataclass(slots=True)
+class _Entry:
+    event_id: str
+    row: RowFields
+    tasks: list[RowFields]
+    was_sent: bool = False
+
+
+class EventLog:
+    """Appends events; each is committed together with the tasks that follow from it."""
+
+    def __init__(self, url: str, types: EventRegistry, wakeups: Wakeups, follow: Follow) -> None:
+        self.types = types
+        self._wakeups = wakeups
+        self._follow = follow
+        self._channel = Channel(url, application="bailiwick events")
+        self._batcher: Batcher[_Entry, Published] = Batcher(self._flush, patience_seconds=30)
+
+    async def open(self) -> None:
+        """Start taking events."""
+        self._batcher.start()
+
+    async def close(self) -> None:
+        """Write what was handed in, then stop."""
+        await self._batcher.close()
+        await self._channel.close()
+
+    async def publish(self, organization_id: str, events: Sequence[NewEvent]) -> list[Published]:
+        """Record events; once this returns they and their tasks survive any crash.
+
+        All are checked before the first is written. A ``dedupe_key`` seen
+        before in the organization records nothing and makes no task.
+
+        Raises:
+            UnknownKindError, InvalidPayloadError, PayloadTooLargeError: refused, nothing was written.
+            DatabaseUnavailableError: not acknowledged; with dedupe keys it is safe to call again.
+        """
+        entries = [self._entry(organization_id, event) for event in events]
+        return await self._batcher.put_many(entries)
+
+    def _entry(self, organization_id: str, event: NewEvent) -> _Entry:
+        if event.occurred_at is not None and event.occurred_at.tzinfo is None:
+            raise InvalidInputError("occurred_at has no time zone; give one, for example 2026-01-31T12:00:00Z")
+        event_type = self.types.get(event.type)
+        payload, encoded = encode_checked(event_type.payload, event.payload, what=f"payload of event {event.type}")
+        key = event.key if event.key is not None or event_type.key is None else event_type.key(payload)
+        event_id = new_id()
+        row: RowFields = {
+            "id": event_id,
+            "org": organization_id,
+            "type": event.type,
+            "version": event_type.version,
+            "key": key,
+            "payload": raw(encoded),
+            "cause": event.cause_id,
+            "occurred": (event.occurred_at or datetime.now(UTC)).isoformat(),
+        }
+        if event.dedupe_key is not None:
+            row["dedupe"] = event.dedupe_key
+        if event.held is not None:
+            row["by"], row["f"] = event.held
+        return _Entry(event_id, row, self._follow(organization_id, event_id, event, payload))
+
+    async def _flush(self, entries: list[_Entry]) -> list[Published]:
+        again = any(entry.was_sent for entry in entries)
+        for ordinal, entry in enumerate(entries):
+            entry.row["i"] = ordinal
+            entry.was_sent = True
+        tasks = [row for entry in entries for row in entry.tasks]
+        rows = await self._channel.call(
+            "select * from events_append(%s::jsonb, %s::jsonb, %s)",
+            (batch([entry.row for entry in entries]), batch(tasks), again),
+        )
+        published = [Published(entry.event_id, False) for entry in entries]
+        for row in rows:
+            published[row["ordinal"]] = Published(row["event_id"], row["is_duplicate"])
+        for entry, answer in zip(entries, published, strict=True):
+            if not answer.is_duplicate:
+                EVENTS_RECORDED.labels(entry.row["type"]).inc()
+        await self._wake_waits(entries, published)
+        if tasks:
+            self._wakeups.announce(TASKS)
+        self._wakeups.announce(EVENTS)
+        return published
+
+    async def _wake_waits(self, entries: list[_Entry], published: list[Published]) -> None:
+        # After the commit, so that a wait committed in between is seen here or
+        # sees the event itself; the periodic sweep covers a crash right here.
+        keyed = [
+            entry.event_id
+            for entry, answer in zip(entries, published, strict=True)
+            if entry.row["key"] is not None and not answer.is_duplicate
+        ]
+        if keyed:
+            rows = await self._channel.call("select task_wake_by_events(%s::uuid[]) as woken", (keyed,))
+            if rows[0]["woken"]:
+                self._wakeups.announce(TASKS)

@@ -1,0 +1,62 @@
+"""What an event is: a fact, past tense, typed and versioned."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """A type of event: ``issue.opened``, the version of its schema, and what it is about.
+
+    ``key`` derives the correlation key from the payload; waits and histories
+    find events by it.
+    """
+
+    name: str
+    version: int
+    payload: type[BaseModel]
+    key: Callable[[Any], str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A fact to record. The same ``dedupe_key`` twice is one event.
+
+    ``held`` is a task and a fence: the event is recorded only while the task is
+    executed under that fence.
+    """
+
+    type: str
+    payload: BaseModel | Mapping[str, Any]
+    key: str | None = None
+    dedupe_key: str | None = None
+    occurred_at: datetime | None = None
+    cause_id: str | None = None
+    held: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The durable answer: the event's id, or that of the one it duplicates."""
+
+    event_id: str
+    is_duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A recorded event."""
+
+    id: str
+    organization_id: str
+    type: str
+    version: int
+    key: str | None
+    payload: dict[str, Any]
+    cause_id: str | None
+    occurred_at: datetime
+    recorded_at: datetime

@@ -1,0 +1,128 @@
+"""What an extension may register, and the services its handlers may use."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from bailiwick.agents import Agent, AgentDirectory, NewAgent
+from bailiwick.agents.work import agent_task_kind
+from bailiwick.connectors.connections import Connections
+from bailiwick.events import EventLog, EventRegistry, EventType
+from bailiwick.events.reader import EventReader, Retention
+from bailiwick.events.rejections import Rejections
+from bailiwick.identity import Organizations
+from bailiwick.storage import Database
+from bailiwick.tasks import KindRegistry, NewTask, TaskKind, TaskQueue
+from bailiwick.tasks.limits import Limits
+from bailiwick.tasks.reader import TaskReader
+from bailiwick.tasks.schedules import NewSchedule, Schedules
+from bailiwick.tasks.subscriptions import Subscription, Subscriptions
+
+Scope = Literal["organization", "installation"]
+
+
+@runtime_checkable
+class Extension(Protocol):
+    """The object behind an entry point of the group ``bailiwick.extensions``.
+
+    ``migrations`` is a folder of Alembic versions of the extension's own
+    tables, or None.
+    """
+
+    name: str
+    version: str
+    migrations: Path | None
+
+    def register(self, registrar: "Registrar") -> None:
+        """Register everything; called once per process, before any event or task."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The services of the platform, as handlers use them."""
+
+    database: Database
+    events: EventLog
+    event_reader: EventReader
+    retention: Retention
+    queue: TaskQueue
+    tasks: TaskReader
+    limits: Limits
+    schedules: Schedules
+    directory: AgentDirectory
+    organizations: Organizations
+    rejections: Rejections
+    connections: Connections
+    registry: "Registry"
+
+
+@dataclass(slots=True)
+class Registry:
+    """All that was registered. Filled at start, read afterwards."""
+
+    event_types: EventRegistry = field(default_factory=EventRegistry)
+    kinds: KindRegistry = field(default_factory=KindRegistry)
+    # From agent kind to the task kind it does.
+    agent_kinds: dict[str, str] = field(default_factory=dict[str, str])
+    schedules: list[tuple[NewSchedule, Scope]] = field(default_factory=list[tuple[NewSchedule, Scope]])
+    staff: list[NewAgent] = field(default_factory=list[NewAgent])
+    # What is done ahead in every process that starts a worker.
+    warmers: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
+    # Extensions that are not there, each with its error.
+    failed: list[str] = field(default_factory=list[str])
+    subscriptions: Subscriptions = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Tie subscriptions to the kinds they make tasks of."""
+        self.subscriptions = Subscriptions(self.kinds)
+
+
+class Registrar:
+    """Handed to every extension, built-in or not."""
+
+    def __init__(self, registry: Registry, kernel: Kernel) -> None:
+        self._registry = registry
+        self.kernel = kernel
+
+    def event_type(self, event_type: EventType) -> None:
+        """Add a type of event."""
+        self._registry.event_types.register(event_type)
+
+    def task_kind(self, kind: TaskKind) -> None:
+        """Add a kind of task and its handler."""
+        self._registry.kinds.register(kind)
+
+    def subscription(self, event_type: str, task_kind: str, build: Callable[[Any], NewTask | None]) -> None:
+        """Let a task follow from every event of a type; ``build`` returns it, or None for none.
+
+        Both must be registered before; they are looked up here, so a typing
+        error shows at start and not at the first event.
+        """
+        self._registry.event_types.get(event_type)
+        self._registry.kinds.get(task_kind)
+        self._registry.subscriptions.add(Subscription(event_type, task_kind, build))
+
+    def agent(self, agent_class: type[Agent[Any]]) -> None:
+        """Add a kind of agent; its work becomes the task kind ``<kind>.work``."""
+        self._registry.agent_kinds[agent_class.kind] = agent_class.task_kind()
+        self._registry.kinds.register(agent_task_kind(agent_class(self.kernel.database), self.kernel.directory))
+
+    def staff(self, agent: NewAgent) -> None:
+        """Give every new organization an agent."""
+        self._registry.staff.append(agent)
+
+    def schedule(self, schedule: NewSchedule, *, scope: Scope = "organization") -> None:
+        """Give every organization, or the installation as a whole, a schedule."""
+        self._registry.schedules.append((schedule, scope))
+
+    def warm(self, function: Callable[[], object]) -> None:
+        """Do something ahead once a worker is ready, so that its first work need not wait: load a heavy library, say.
+
+        A plain function, called in a thread, after those registered before it
+        and never in a process without a worker. It may be called again and may
+        not be called at all; its failure is logged and stops nothing. A process
+        that exits waits for it, so split what takes longer than a second.
+        """
+        self._registry.warmers.append(function)

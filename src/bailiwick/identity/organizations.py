@@ -1,0 +1,78 @@
+"""Organizations: made, found and listed."""
+
+import re
+
+import psycopg
+
+from bailiwick.identity.model import Organization
+from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
+from bailiwick.kernel.ids import new_id, parse_id
+from bailiwick.storage import Database
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+
+_COLUMNS = "id, slug, name, created_at"
+
+
+class Organizations:
+    """The organizations of this installation."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, name: str, *, slug: str | None = None) -> Organization:
+        """Make an organization.
+
+        Raises:
+            InvalidInputError: no usable name.
+            ConflictError: the slug is taken.
+        """
+        if not 1 <= len(name.strip()) <= 200:
+            raise InvalidInputError("an organization's name has 1 to 200 characters")
+        slug = slug or slug_of(name)
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", slug):
+            raise InvalidInputError(f"slug {slug!r}: use lower-case letters, digits and hyphens, at most 63")
+        try:
+            row = await self._database.fetch_one(
+                f"insert into organizations (id, slug, name) values (%s, %s, %s) returning {_COLUMNS}",
+                (new_id(), slug, name.strip()),
+            )
+        except psycopg.errors.UniqueViolation as error:
+            raise ConflictError(f"an organization {slug!r} exists already; choose another name or slug") from error
+        if row is None:
+            raise NotFoundError("the organization vanished while it was made")
+        return Organization(**row)
+
+    async def ensure(self, name: str) -> Organization:
+        """Return the organization of that name or slug, made if it is missing."""
+        return await self.find(name) or await self.find(slug_of(name)) or await self.create(name)
+
+    async def find(self, reference: str) -> Organization | None:
+        """Return an organization by id or slug, or None."""
+        row = await self._database.fetch_one(
+            f"select {_COLUMNS} from organizations where id = %s::uuid or slug = %s", (parse_id(reference), reference)
+        )
+        return None if row is None else Organization(**row)
+
+    async def get(self, reference: str) -> Organization:
+        """Return an organization by id or slug, or raise NotFoundError naming some that exist."""
+        found = await self.find(reference)
+        if found is None:
+            known = [organization.slug for organization in (await self.list(limit=10)).items]
+            raise NotFoundError(f"no organization {reference!r}; there are: {', '.join(known) or 'none yet'}")
+        return found
+
+    async def list(self, *, limit: int = 50, cursor: str | None = None) -> Page[Organization]:
+        """Return a page of organizations, newest first."""
+        limit = checked_limit(limit)
+        rows = await self._database.fetch_all(
+            f"select {_COLUMNS} from organizations where %(after)s::uuid is null or id < %(after)s "
+            "order by id desc limit %(limit)s",
+            {"after": after_cursor(cursor), "limit": limit + 1},
+        )
+        found = [Organization(**row) for row in rows[:limit]]
+        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+
+
+def slug_of(name: str) -> str:
+    """Return the slug a name gets when none is given."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63].strip("-") or "organization"

@@ -1,0 +1,242 @@
+"""An installation: every service of the platform, wired once per process."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from bailiwick import __version__
+from bailiwick.agents import AgentDirectory
+from bailiwick.connectors.connections import Connections
+from bailiwick.connectors.intake import Intake
+from bailiwick.events import EventLog
+from bailiwick.events.reader import EventReader, Retention
+from bailiwick.events.rejections import Rejections
+from bailiwick.extensions import (
+    Extension,
+    ExtensionStatus,
+    Kernel,
+    Registrar,
+    Registry,
+    connectors,
+    find_extensions,
+    register_extensions,
+)
+from bailiwick.identity import Keys, Organization, Organizations
+from bailiwick.installation.collector import relax_collector
+from bailiwick.installation.settings import Settings
+from bailiwick.installation.warming import Warming
+from bailiwick.kernel.errors import ConflictError
+from bailiwick.orchestrator import OrchestratorExtension
+from bailiwick.storage import Database, migrate
+from bailiwick.storage.embedded import EmbeddedServer
+from bailiwick.storage.embedded_folder import default_data_dir
+from bailiwick.storage.waking import Wakeups
+from bailiwick.tasks import TaskQueue, Upkeep, Worker, WorkerSettings
+from bailiwick.tasks.control import TaskControl
+from bailiwick.tasks.limits import AgentBreakers, Limits
+from bailiwick.tasks.reader import TaskReader
+from bailiwick.tasks.scheduler import Scheduler
+from bailiwick.tasks.schedules import Schedules
+from bailiwick.tasks.services import EngineServices
+
+HOME = "home"
+
+Progress = Callable[[str], None]
+
+
+def _say_nothing(sentence: str) -> None:
+    """Take a progress report and drop it."""
+
+
+class Installation:
+    """The platform as one object. Doors get it and nothing else.
+
+    Opened by ``Installation.open``; ``run_worker`` makes this process do work.
+    """
+
+    def __init__(self, url: str, settings: Settings, registry: Registry) -> None:
+        self.url = url
+        self.settings = settings
+        self.registry = registry
+        self.extensions: Sequence[ExtensionStatus] = ()
+        self.database = Database(url)
+        self.wakeups = Wakeups(url)
+        self.organizations = Organizations(self.database)
+        self.keys = Keys(self.database)
+        self.queue = TaskQueue(url, registry.kinds, self.wakeups)
+        self.tasks = TaskReader(self.database)
+        self.control = TaskControl(self.database, self.wakeups)
+        self.limits = Limits(self.database, self.wakeups)
+        self.schedules = Schedules(self.database, registry.kinds, self.wakeups)
+        self.events = EventLog(url, registry.event_types, self.wakeups, registry.subscriptions.follow)
+        self.event_reader = EventReader(self.database)
+        self.retention = Retention(self.database)
+        self.rejections = Rejections(self.database)
+        self.connections = Connections(self.database)
+        self.directory = AgentDirectory(self.database, registry.agent_kinds)
+        self.worker: Worker | None = None
+        self._warming = Warming(())
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        settings: Settings | None = None,
+        *,
+        progress: Progress = _say_nothing,
+        extra: Sequence[Extension] = (),
+    ) -> AsyncGenerator["Installation"]:
+        """Start or join the database, migrate it, load extensions, and close all at the end.
+
+        ``extra`` are extensions besides the installed ones.
+
+        Raises:
+            DatabaseUnavailableError, DiskFullError: with what to do about it.
+        """
+        settings = settings or Settings()
+        async with _database_url(settings, progress) as url:
+            found, failed = find_extensions()
+            orchestrator = OrchestratorExtension(
+                health_seconds=settings.health_seconds,
+                retention_months=settings.retention_months,
+                data_folder=None if settings.database_url else settings.data_dir or default_data_dir(),
+            )
+            extensions = [connectors.extension, orchestrator, *found, *extra]
+            folders = [extension.migrations for extension in extensions if extension.migrations is not None]
+            progress("checking the database's schema")
+            await asyncio.to_thread(migrate, url, locations=folders)
+            installation = cls(url, settings, Registry())
+            await installation._start(extensions, failed)
+            try:
+                yield installation
+            finally:
+                await installation._stop()
+
+    def intake(self, organization_id: str) -> Intake:
+        """Return what brings records from files into an organization."""
+        return Intake(self.events, self.rejections, organization_id)
+
+    async def home(self) -> Organization:
+        """Return the organization made at first start."""
+        return await self.organizations.ensure(HOME)
+
+    async def create_organization(self, name: str, *, slug: str | None = None) -> Organization:
+        """Make an organization with its agents and schedules.
+
+        Raises:
+            ConflictError: one of that slug exists.
+        """
+        organization = await self.organizations.create(name, slug=slug)
+        await self.furnish(organization)
+        return organization
+
+    async def ensure_organization(self, name: str) -> Organization:
+        """Return the organization of that name or slug, made and furnished if it is missing."""
+        organization = await self.organizations.ensure(name)
+        await self.furnish(organization)
+        return organization
+
+    async def furnish(self, organization: Organization) -> None:
+        """Give an organization the agents and schedules that every one gets; what it has stays."""
+        for agent in self.registry.staff:
+            with suppress(ConflictError):
+                await self.directory.create(
+                    organization.id, agent.kind, agent.name,
+                    configuration=agent.configuration, price=agent.price, capacity=agent.capacity,
+                )  # fmt: skip
+        wanted = [
+            schedule
+            for schedule, scope in self.registry.schedules
+            if scope == "organization" or organization.slug == HOME
+        ]
+        if wanted:
+            await self.schedules.furnish(organization.id, wanted)
+
+    async def first_start(self) -> str | None:
+        """Make the home organization; return the administrator's key if it was made just now."""
+        await self.furnish(await self.home())
+        if await self.keys.has_admin():
+            return None
+        return await self.keys.issue("local admin")
+
+    @asynccontextmanager
+    async def run_worker(self, *, name: str = "", concurrency: int | None = None) -> AsyncGenerator[Worker]:
+        """Execute tasks, fire schedules and keep the engine going while the block runs; then drain."""
+        worker = Worker(
+            self.url,
+            self.registry.kinds,
+            EngineServices(self.queue, self.events, self.database),
+            self.wakeups,
+            WorkerSettings(
+                concurrency=concurrency or self.settings.worker_concurrency,
+                lease_seconds=self.settings.worker_lease_seconds,
+                drain_seconds=self.settings.drain_seconds,
+                code_version=__version__,
+                name=name,
+            ),
+        )
+        breakers = AgentBreakers(self.limits)
+        worker.observers.append(breakers.observe)
+        upkeep = Upkeep(self.url, self.wakeups, worker_id=lambda: worker.id)
+        scheduler = Scheduler(self.database, self.wakeups)
+        relax_collector()
+        await worker.start()
+        await upkeep.start()
+        await scheduler.start()
+        self.worker = worker
+        self.queue.hand_to(worker)
+        warming = self._warming = Warming(self.registry.warmers if self.settings.warm_start else ())
+        warming.start()
+        try:
+            yield worker
+        finally:
+            warming.stop()
+            self.worker = None
+            self.queue.hand_to(None)
+            await scheduler.stop()
+            await worker.stop()
+            await upkeep.stop()
+            await breakers.drain()
+
+    async def warmed(self) -> None:
+        """Wait until what the worker's first work needs is loaded, for whoever measures work and not starting."""
+        await self._warming.wait()
+
+    async def _start(self, extensions: Sequence[Extension], failed: Sequence[ExtensionStatus]) -> None:
+        await self.database.open()
+        await self.retention.prepare()
+        kernel = Kernel(
+            self.database, self.events, self.event_reader, self.retention, self.queue, self.tasks,
+            self.limits, self.schedules, self.directory, self.organizations, self.rejections, self.connections,
+            self.registry,
+        )  # fmt: skip
+        self.extensions = [*register_extensions(extensions, Registrar(self.registry, kernel)), *failed]
+        self.registry.failed += [f"{one.name}: {one.error}" for one in self.extensions if one.state == "failed"]
+        await self.wakeups.start()
+        await self.queue.open()
+        await self.events.open()
+
+    async def _stop(self) -> None:
+        await self.events.close()
+        await self.queue.close()
+        await self.wakeups.close()
+        await self.database.close()
+
+
+@asynccontextmanager
+async def _database_url(settings: Settings, progress: Progress) -> AsyncGenerator[str]:
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    server = EmbeddedServer(settings.data_dir, progress=progress)
+    progress("starting the embedded PostgreSQL")
+    # The server lives as long as the thread that starts it: this one.
+    server.start()
+    watch = asyncio.create_task(server.watch())
+    try:
+        yield server.url
+    finally:
+        watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await watch
+        server.stop()

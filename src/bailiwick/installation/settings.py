@@ -1,0 +1,31 @@
+"""The settings of an installation, from the environment."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, each as ``BAILIWICK_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="BAILIWICK_", extra="ignore")
+
+    database_url: SecretStr | None = Field(
+        default=None, description="An external PostgreSQL, 15 or newer; without it the embedded server is used."
+    )
+    data_dir: Path | None = Field(default=None, description="Where the embedded server keeps its data.")
+    host: str = Field(default="127.0.0.1", description="The address the API listens on.")
+    port: int = Field(default=8700, ge=0, le=65535, description="The API's port; 0 takes a free one.")
+    worker_concurrency: int = Field(default=100, ge=1, le=5000, description="Tasks one worker executes at once.")
+    worker_lease_seconds: float = Field(
+        default=10.0, ge=1, le=600, description="How long after its last sign of life a worker counts as dead."
+    )
+    drain_seconds: float = Field(default=20.0, ge=0, le=3600, description="How long a stopping worker waits for runs.")
+    warm_start: bool = Field(
+        default=True,
+        description="Whether a worker loads the agents' libraries when it is ready, not at the first work.",
+    )
+    health_seconds: float = Field(default=60.0, ge=1, le=86400, description="How often the platform checks itself.")
+    retention_months: int = Field(default=12, ge=1, le=240, description="How many months of events and tasks stay.")
+    log_level: str = Field(default="info", pattern="(?i)^(debug|info|warning|error)$", description="What is logged.")

@@ -1,0 +1,164 @@
+"""What the health check measures: the database, the queue, the machine it runs on."""
+
+import asyncio
+import shutil
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pydantic import BaseModel, ConfigDict, Field
+
+from bailiwick.storage import Database, Row
+
+# Long enough for a processor share that means something, short enough for a job of every minute.
+_CPU_SAMPLE_SECONDS = 0.5
+_ROUND_TRIPS = 5
+# Errors are looked for among at most so many of the newest tasks.
+_RECENT = 50_000
+
+_WORKERS = """
+select count(*) filter (where lease_until >= now()) as alive,
+       count(*) filter (where lease_until < now()) as lapsed,
+       coalesce(sum(concurrency) filter (where lease_until >= now()), 0) as slots,
+       (select count(*) from tasks where state = 'executing') as executing,
+       (select count(*) from workers where state = 'dead' and heartbeat_at > now() - interval '1 hour') as died
+from workers where state in ('active', 'draining')"""
+
+_QUEUE = "select state::text as state, count(*) as n from tasks group by state"
+
+# Never begun, and held back by no limit. Which of them still stand there a moment later is looked at again:
+# a task whose delay has just ended is old, but has not waited.
+_READY = """
+select id, kind, extract(epoch from now() - inserted_at)::float8 as age_seconds
+from tasks where state = 'available' and lane = '' and fence = 0 and (%(ids)s::uuid[] is null or id = any(%(ids)s))
+order by id limit 50"""
+
+# A wait that nothing can end: no time, no event, and no child that is still to do.
+_STUCK = """
+select count(*) as n, min(id::text) as example from tasks t
+where t.state = 'waiting' and not t.is_paused and t.run_at is null and t.wait_event is null
+  and not exists (select 1 from tasks c where c.parent_id = t.id and c.is_awaited)"""
+
+_LATE = """
+select count(*) as n, extract(epoch from now() - min(next_fire_at))::float8 as lag_seconds, min(name) as example
+from schedules where not is_paused and next_fire_at < now() - interval '1 second'"""
+
+_BREAKERS = "select subject, reason from limits where blocked_until > now() order by blocked_until desc limit 20"
+
+_ENDED = """
+select count(*) as ended, count(*) filter (where state = 'discarded') as discarded from (
+    select state, finished_at from finished_tasks order by id desc limit %s) as f
+where finished_at > now() - interval '1 hour' and state <> 'cancelled'"""
+
+_DEAD_LETTERS = """
+select kind, count(*) as n, max(reason) as example from finished_tasks
+where state = 'discarded' and finished_at > now() - interval '1 hour'
+  and id >= partition_bound(now() - interval '31 days')
+group by kind order by n desc, kind limit 5"""
+
+_REJECTED = """
+select count(*) as n, max(reason) as example from rejected_records
+where id >= partition_bound(now() - interval '1 hour') and redriven_at is null"""
+
+
+class Measured(BaseModel):
+    """One look at the installation; seconds, bytes and percent as the names say.
+
+    ``None`` where it could not be measured; ``not_measured`` says why.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    workers_alive: int
+    workers_lapsed: int
+    workers_died_last_hour: int
+    worker_slots: int
+    worker_load_percent: float | None
+    database_round_trip_seconds: float
+    database_bytes: int
+    cpu_percent: float
+    memory_percent: float
+    disk_percent: float | None
+    disk_free_bytes: int | None
+    tasks_by_state: dict[str, int]
+    oldest_ready_seconds: float | None
+    oldest_ready_kind: str | None
+    stuck_waits: int
+    stuck_example: str | None
+    schedules_late: int
+    schedule_lag_seconds: float
+    schedule_example: str | None
+    breakers_open: list[str]
+    ended_last_hour: int
+    discarded_last_hour: int
+    dead_letters_last_hour: dict[str, int]
+    dead_letter_example: str | None
+    rejected_last_hour: int
+    rejected_example: str | None
+    extensions_failed: list[str]
+    not_measured: dict[str, str] = Field(default_factory=dict)
+
+
+async def measure(database: Database, data_folder: Path | None, extensions_failed: list[str]) -> Measured:
+    """Look at everything once; ``data_folder`` is that of the embedded server, None for an external one."""
+    ready = await database.fetch_all(_READY, {"ids": None})
+    cpu_percent = float(await asyncio.to_thread(psutil.cpu_percent, _CPU_SAMPLE_SECONDS))
+    still = await database.fetch_all(_READY, {"ids": [row["id"] for row in ready]}) if ready else []
+    workers = await _one(database, _WORKERS)
+    stuck, late = await _one(database, _STUCK), await _one(database, _LATE)
+    ended = await _one(database, _ENDED, _RECENT)
+    dead = await database.fetch_all(_DEAD_LETTERS)
+    rejected = await _one(database, _REJECTED)
+    disk = None if data_folder is None else await asyncio.to_thread(shutil.disk_usage, data_folder)
+    not_measured = {} if disk else {"disk": "the database server is an external one; watch its disk there"}
+    size = await _one(database, "select pg_database_size(current_database()) as bytes")
+    breakers = await database.fetch_all(_BREAKERS)
+    return Measured(
+        workers_alive=workers["alive"],
+        workers_lapsed=workers["lapsed"],
+        workers_died_last_hour=workers["died"],
+        worker_slots=workers["slots"],
+        worker_load_percent=100.0 * workers["executing"] / workers["slots"] if workers["slots"] else None,
+        database_round_trip_seconds=await _round_trip_seconds(database),
+        database_bytes=size["bytes"],
+        cpu_percent=cpu_percent,
+        memory_percent=float(psutil.virtual_memory().percent),
+        disk_percent=None if disk is None else 100.0 * disk.used / (disk.used + disk.free),
+        disk_free_bytes=None if disk is None else disk.free,
+        tasks_by_state={row["state"]: row["n"] for row in await database.fetch_all(_QUEUE)},
+        oldest_ready_seconds=still[0]["age_seconds"] if still else None,
+        oldest_ready_kind=still[0]["kind"] if still else None,
+        stuck_waits=stuck["n"],
+        stuck_example=stuck["example"],
+        schedules_late=late["n"],
+        schedule_lag_seconds=late["lag_seconds"] or 0.0,
+        schedule_example=late["example"],
+        breakers_open=[f"{row['subject']}: {row['reason'] or 'open'}" for row in breakers],
+        ended_last_hour=ended["ended"],
+        discarded_last_hour=ended["discarded"],
+        dead_letters_last_hour={row["kind"]: row["n"] for row in dead},
+        dead_letter_example=dead[0]["example"] if dead else None,
+        rejected_last_hour=rejected["n"],
+        rejected_example=rejected["example"],
+        extensions_failed=extensions_failed,
+        not_measured=not_measured,
+    )
+
+
+async def _one(database: Database, sql: str, *params: Any) -> Row:
+    row = await database.fetch_one(sql, params)
+    if row is None:
+        raise AssertionError("an aggregate always gives a row")
+    return row
+
+
+async def _round_trip_seconds(database: Database) -> float:
+    """Return the median time of a statement that does nothing, pool and transaction included."""
+    times: list[float] = []
+    for _ in range(_ROUND_TRIPS):
+        began = time.perf_counter()
+        await database.fetch_one("select 1 as one")
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)

@@ -1,0 +1,80 @@
+"""Retention: coming months are prepared, months past their time are dropped, whole."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bailiwick.events.reader import Dropped
+from bailiwick.extensions import Kernel
+from bailiwick.tasks import Run
+
+KIND = "system.retain"
+
+_WORKERS = """
+delete from workers w
+where w.state in ('dead', 'stopped') and w.heartbeat_at < now() - make_interval(days => %s)
+  and not exists (select 1 from tasks t where t.worker_id = w.id)"""
+_REDRIVEN = "delete from rejected_records where redriven_at < %s"
+
+
+class RetainPayload(BaseModel):
+    """How much is kept; months count back from the beginning of the present one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    months: int = Field(ge=1, le=240)
+    worker_days: int = Field(default=7, ge=1, le=3650)
+
+
+class RetentionJob:
+    """The task kind ``system.retain``."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    async def handle(self, run: Run, payload: RetainPayload) -> dict[str, object]:
+        """Prepare and drop; say what was dropped, and what an unfinished task still holds back."""
+        # Journaled, so that a run resumed in another month drops what it set out to drop.
+        before = await run.step("bound", self._bound, payload.months)
+        prepared = await run.step("prepare", self._kernel.retention.prepare)
+        held_by = await run.step("held back", self._held_back, before)
+        dropped = Dropped(**await run.step("drop", self._drop, before))
+        workers = await run.step("workers", self._kernel.database.execute, _WORKERS, (payload.worker_days,))
+        redriven = await run.step("redriven", self._kernel.database.execute, _REDRIVEN, (before,))
+        return {
+            "before": before,
+            "partitions_prepared": prepared,
+            "partitions_dropped": list(dropped.partitions),
+            "event_keys_deleted": dropped.event_keys,
+            "task_keys_deleted": dropped.task_keys,
+            "workers_deleted": workers,
+            "redriven_records_deleted": redriven,
+            "held_back_by": held_by,
+        }
+
+    def _bound(self, months: int) -> str:
+        return first_kept(datetime.now(UTC), months).isoformat()
+
+    async def _drop(self, before: str) -> dict[str, Any]:
+        return asdict(await self._kernel.retention.drop(before=datetime.fromisoformat(before)))
+
+    async def _held_back(self, before: str) -> str | None:
+        row = await self._kernel.database.fetch_one(
+            "select id, kind, state::text as state, inserted_at from tasks where inserted_at < %s "
+            "order by inserted_at limit 1",
+            (before,),
+        )
+        if row is None:
+            return None
+        return (
+            f"task {row['id']} ({row['kind']}, {row['state']}) of {row['inserted_at']:%Y-%m-%d} is not finished; "
+            "its month and those after it are kept"
+        )
+
+
+def first_kept(now: datetime, months: int) -> datetime:
+    """Return the beginning of the earliest month that is kept: ``months`` whole ones before the present."""
+    index = now.year * 12 + now.month - 1 - months
+    return datetime(index // 12, index % 12 + 1, 1, tzinfo=UTC)

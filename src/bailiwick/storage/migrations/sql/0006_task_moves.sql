@@ -1,0 +1,287 @@
+-- What else can happen to a task that is not finished: it waits, is retried,
+-- promoted, taken away, paused, redriven.
+
+-- A run lets go of its task: [{t, f, st, delay, e, sk, sn, ss, ev, key, after, seen, ch, c}].
+-- `st` is retryable, waiting or available; a wait is journaled as an open step
+-- (ss, sk, sn) that whoever ends the wait closes. `ch` lists awaited children;
+-- `seen` the events after `after` that answered earlier waits.
+-- Returns the tasks that were still held, and whether each is available at once.
+create function task_release(p_rows jsonb)
+returns table (task_id uuid, is_available boolean)
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+    v record;
+    v_pending int;
+begin
+    if jsonb_path_exists(p_rows, '$[*].ch') then
+        perform 1 from tasks t
+        where t.id in (select unnest(x.ch || x.t) from jsonb_to_recordset(p_rows) as x (t uuid, ch uuid[]))
+        order by t.id for no key update;
+    end if;
+    for v in
+        select * from jsonb_to_recordset(p_rows) as x (
+            t uuid, f int, st task_state, delay double precision, e jsonb, sk text, sn text, ss int,
+            ev text, key text, after uuid, seen uuid[], ch uuid[], c numeric)
+        order by x.t
+    loop
+        perform 1 from tasks t where t.id = v.t and t.fence = v.f and t.worker_id is not null for no key update;
+        continue when not found;
+        if v.ss is not null then
+            insert into steps (task_id, seq, kind, name, fence)
+            values (v.t, v.ss, v.sk, v.sn, v.f) on conflict do nothing;
+        end if;
+        v_pending := 0;
+        if v.ch is not null then
+            update tasks t set is_awaited = true where t.id = any (v.ch) and t.parent_id = v.t;
+            get diagnostics v_pending = row_count;
+            if v_pending = 0 then
+                update steps s set finished_at = now(), result = 'null'
+                where s.task_id = v.t and s.seq = v.ss;
+                v.st := 'available';
+            end if;
+        end if;
+        update tasks t
+        set state = v.st, worker_id = null, pending_children = v_pending,
+            run_at = case when v.st = 'available' then null else now() + make_interval(secs => v.delay) end,
+            failures = t.failures + (v.e is not null)::int,
+            errors = case when v.e is null then t.errors else t.errors || v.e end,
+            cost = t.cost + coalesce(v.c, 0),
+            wait_event = v.ev, wait_key = v.key, wait_after = v.after, wait_seen = v.seen, wait_seq = v.ss
+        where t.id = v.t;
+        task_id := v.t;
+        is_available := v.st = 'available';
+        return next;
+    end loop;
+end $$;
+
+-- Promotes what is due. Returns how many it promoted, the seconds until more will
+-- be due, and the seconds until a closed limit opens (a breaker, a token bucket).
+create function task_promote(p_limit int)
+returns table (promoted int, due_seconds double precision, opening_seconds double precision)
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+    with due as (
+        select t.id from tasks t
+        where t.state in ('scheduled', 'retryable', 'waiting') and t.run_at <= now() and not t.is_paused
+        order by t.run_at limit p_limit for update skip locked
+    ), moved as (
+        update tasks t
+        set state = 'available', run_at = null, wait_event = null
+        from due where t.id = due.id
+        returning t.id, t.wait_seq
+    ), answered as (
+        -- A wait that ends by time answers null: a sleep is over, an event never came.
+        update steps s set finished_at = now(), result = 'null'
+        from moved m where s.task_id = m.id and s.seq = m.wait_seq and s.finished_at is null
+    )
+    select count(*) into promoted from moved;
+    select extract(epoch from min(t.run_at) - now()) into due_seconds from tasks t
+    where t.state in ('scheduled', 'retryable', 'waiting') and t.run_at is not null and not t.is_paused;
+    select extract(epoch from min(x.opens_at) - now()) into opening_seconds
+    from (
+        select l.blocked_until as opens_at from limits l where l.blocked_until > now()
+        union all
+        select l.refilled_at + make_interval(secs => greatest(1 - l.tokens, 0) / l.rate_per_second)
+        from limits l
+        where l.rate_per_second is not null and l.tokens < 1
+          and exists (select 1 from tasks t where t.state = 'available' and t.organization_id = l.organization_id)
+    ) as x;
+    return next;
+end $$;
+
+-- Ends the event waits that these events concern, each by the earliest event it
+-- has not had. An event counts from the task's creation on by the database's
+-- clock; ids are made by many clocks and committed in any order, so `wait_after`
+-- only bounds the search. Called after the commit; run again it changes nothing.
+create function task_wake_by_events(p_events uuid[]) returns int
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+    v_tasks uuid[];
+    v_n int;
+begin
+    -- Locked by a statement of its own: the next one sees each wait as it is now,
+    -- and never rechecks a row by a plan over partitions, which ends PostgreSQL 18.4
+    -- with a segmentation fault.
+    select array_agg(distinct t.id) into v_tasks
+    from events e
+    join tasks t on t.organization_id = e.organization_id and t.state = 'waiting'
+         and t.wait_event = e.type and t.wait_key = e.key
+    where e.id = any (p_events);
+    if v_tasks is null then
+        return 0;
+    end if;
+    perform 1 from tasks t where t.id = any (v_tasks) order by t.id for no key update;
+
+    with matched as (
+        select t.id, t.wait_seq, f.id as event_id, f.type, f.key, f.payload, f.occurred_at
+        from tasks t
+        cross join lateral (
+            select e.* from events e
+            where e.organization_id = t.organization_id and e.key = t.wait_key and e.type = t.wait_event
+              and e.id > t.wait_after and e.id <> all (coalesce(t.wait_seen, '{}'))
+              and (e.recorded_at, e.id) > (t.inserted_at, t.id)
+            order by e.id limit 1) as f
+        where t.id = any (v_tasks) and t.state = 'waiting' and t.wait_event is not null and not t.is_paused
+    ), answered as (
+        update steps s set finished_at = now(),
+            result = jsonb_build_object('id', m.event_id, 'type', m.type, 'key', m.key,
+                                        'payload', m.payload, 'occurred_at', m.occurred_at)
+        from matched m
+        where s.task_id = m.id and s.seq = m.wait_seq and s.finished_at is null
+        returning s.task_id
+    )
+    update tasks t set state = 'available', run_at = null, wait_event = null
+    where t.id in (select a.task_id from answered a);
+    get diagnostics v_n = row_count;
+    return v_n;
+end $$;
+
+-- Looks for events that came before their wait was committed. Waiter and
+-- publisher both write first and look afterwards, so one of them sees the other.
+-- p_tasks null: every waiting task, the periodic sweep after a crash between the two.
+create function task_wake_from_history(p_tasks uuid[]) returns int
+language sql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+    select task_wake_by_events(coalesce(array_agg(f.id), '{}'))
+    from tasks t
+    cross join lateral (
+        select e.id from events e
+        where e.organization_id = t.organization_id and e.key = t.wait_key and e.type = t.wait_event
+          and e.id > t.wait_after and e.id <> all (coalesce(t.wait_seen, '{}'))
+          and (e.recorded_at, e.id) > (t.inserted_at, t.id)
+        order by e.id limit 1) as f
+    where t.state = 'waiting' and t.wait_event is not null
+      and (p_tasks is null or t.id = any (p_tasks))
+$$;
+
+-- Takes tasks away from whoever holds them and parks them until task_resume.
+create function task_pause(p_org uuid, p_tasks uuid[]) returns setof uuid
+language sql as $$
+    with locked as (
+        select t.id from tasks t
+        where t.id = any (p_tasks) and t.organization_id = p_org and not t.is_paused
+        order by t.id for no key update
+    )
+    update tasks t
+    set is_paused = true, fence = t.fence + (t.state = 'executing')::int, worker_id = null,
+        state = case when t.state in ('available', 'executing') then 'scheduled' else t.state end,
+        run_at = case when t.state in ('available', 'executing') then null else t.run_at end
+    from locked l where t.id = l.id
+    returning t.id
+$$;
+
+-- Lets paused tasks go on; what became due meanwhile is available at once.
+create function task_resume(p_org uuid, p_tasks uuid[]) returns setof uuid
+language sql as $$
+    with locked as (
+        select t.id from tasks t
+        where t.id = any (p_tasks) and t.organization_id = p_org and t.is_paused
+        order by t.id for no key update
+    )
+    update tasks t
+    set is_paused = false,
+        state = case when t.state = 'scheduled' and t.run_at is null then 'available'
+                     when t.state = 'waiting' and t.wait_event is null and t.run_at is null
+                          and t.pending_children <= 0 then 'available'
+                     else t.state end
+    from locked l where t.id = l.id
+    returning t.id
+$$;
+
+-- Brings finished tasks back with a clean count of failures; the journal stays,
+-- so finished steps are not run again.
+create function task_redrive(p_org uuid, p_tasks uuid[]) returns setof uuid
+language sql as $$
+    with back as (
+        delete from finished_tasks f
+        where f.id = any (p_tasks) and f.organization_id = p_org and f.state in ('discarded', 'cancelled')
+        returning f.*
+    ), uncounted as (
+        update task_totals o
+        set tasks = o.tasks - b.n, seconds = o.seconds - b.seconds, cost = o.cost - b.cost,
+            deadline_met = o.deadline_met - b.met, deadline_missed = o.deadline_missed - b.missed
+        from (select organization_id, kind, coalesce(agent_id, '00000000-0000-0000-0000-000000000000') as agent_id,
+                     state, count(*) as n, sum(cost) as cost,
+                     coalesce(sum(extract(epoch from finished_at - started_at)), 0) as seconds,
+                     count(*) filter (where finished_at <= deadline_at) as met,
+                     count(*) filter (where finished_at > deadline_at) as missed
+              from back group by 1, 2, 3, 4 order by 1, 2, 3, 4) as b
+        where o.organization_id = b.organization_id and o.kind = b.kind and o.agent_id = b.agent_id
+          and o.state = b.state
+    )
+    insert into tasks (id, organization_id, kind, state, priority, lane, deadline_at, payload, agent_id,
+                       parent_id, cause_id, forked_from, fence, errors, code_version, cost, choice, inserted_at)
+    select b.id, b.organization_id, b.kind, 'available', b.priority,
+           task_lane(b.organization_id, b.kind, b.agent_id), b.deadline_at, b.payload, b.agent_id,
+           b.parent_id, b.cause_id, b.forked_from, b.fence, b.errors, b.code_version, b.cost, b.choice,
+           b.inserted_at
+    from back b
+    returning id
+$$;
+
+-- Adds a copy of a task that starts behind the journal's step p_from: what
+-- happened before is taken as it was, the rest is done anew.
+create function task_fork(p_org uuid, p_task uuid, p_new uuid, p_from int) returns boolean
+language plpgsql as $$
+begin
+    insert into tasks (id, organization_id, kind, state, priority, lane, payload, agent_id, cause_id,
+                       forked_from, fence, code_version)
+    select p_new, s.organization_id, s.kind, 'available', s.priority,
+           task_lane(s.organization_id, s.kind, s.agent_id), s.payload, s.agent_id, s.cause_id,
+           -- Fence 1: the claim makes it 2, so the copied journal is read.
+           s.id, 1, s.code_version
+    from (
+        select id, organization_id, kind, priority, payload, agent_id, cause_id, code_version
+        from tasks where id = p_task and organization_id = p_org
+        union all
+        select id, organization_id, kind, priority, payload, agent_id, cause_id, code_version
+        from finished_tasks where id = p_task and organization_id = p_org
+    ) as s;
+    if not found then
+        return false;
+    end if;
+    insert into steps (task_id, seq, kind, name, result, fence, milliseconds, started_at, finished_at)
+    select p_new, seq, kind, name, result, 1, milliseconds, started_at, finished_at
+    from steps where task_id = p_task and seq < p_from and finished_at is not null;
+    return true;
+end $$;
+
+-- Applies a change of limits to what is already queued.
+create function task_relane(p_org uuid) returns int
+language plpgsql as $$
+declare
+    v_n int;
+begin
+    with locked as (
+        select t.id from tasks t
+        where t.organization_id = p_org and t.lane <> task_lane(t.organization_id, t.kind, t.agent_id)
+        order by t.id for no key update
+    )
+    update tasks t set lane = task_lane(t.organization_id, t.kind, t.agent_id)
+    from locked l where t.id = l.id;
+    get diagnostics v_n = row_count;
+    return v_n;
+end $$;
+
+-- Ends unfinished tasks and all their descendants as cancelled, whoever executes
+-- them. p_org null: of any organization. Returns the tasks it ended.
+create function task_cancel(p_org uuid, p_tasks uuid[], p_reason text) returns setof uuid
+language sql as $$
+    with recursive family as (
+        select t.id, t.parent_id from tasks t
+        where t.id = any (p_tasks) and (p_org is null or t.organization_id = p_org)
+        union
+        select t.id, t.parent_id from tasks t join family f on t.parent_id = f.id
+    )
+    select f.task_id from task_finish((
+        select coalesce(jsonb_agg(jsonb_build_object('t', m.id, 'st', 'cancelled', 'why', p_reason, 'p', m.parent_id)),
+                        '[]')
+        from family m)) as f
+$$;

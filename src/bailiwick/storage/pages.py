@@ -1,0 +1,51 @@
+"""Pages of a listing: newest first, by an opaque cursor that survives new rows."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from bailiwick.kernel.errors import InvalidInputError
+from bailiwick.kernel.ids import parse_id
+
+Item = TypeVar("Item")
+
+MAX_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """Some items and the cursor of what follows; None when nothing does."""
+
+    items: list[Item]
+    next_cursor: str | None
+
+
+def cursor_of(identifier: str) -> str:
+    """Return the cursor that continues behind a row."""
+    return base64.urlsafe_b64encode(identifier.encode()).decode().rstrip("=")
+
+
+def after_cursor(cursor: str | None) -> str | None:
+    """Return the id a cursor stands for, None for the beginning.
+
+    Raises:
+        InvalidInputError: it is not one of ours.
+    """
+    if not cursor:
+        return None
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        text = ""
+    identifier = parse_id(text)
+    if identifier is None:
+        raise InvalidInputError("the cursor is not valid; take next_cursor from the page before, or leave it out")
+    return identifier
+
+
+def checked_limit(limit: int) -> int:
+    """Return a page size, or raise InvalidInputError stating the bounds."""
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidInputError(f"limit must be from 1 to {MAX_PAGE}, not {limit}")
+    return limit

@@ -1,0 +1,25 @@
+"""Apply missing migrations with Alembic; apart, because loading it takes most of a second."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+
+def upgrade(url: str, script_location: Path, locations: Sequence[Path]) -> None:
+    """Bring a database to the heads of the versions in ``locations``, one transaction each."""
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            config = Config()
+            config.set_main_option("script_location", str(script_location))
+            config.set_main_option("path_separator", "newline")
+            config.set_main_option("version_locations", "\n".join(str(path) for path in locations))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "heads")
+    finally:
+        engine.dispose()

@@ -1,0 +1,102 @@
+"""What people do to tasks: cancel, pause, resume, redrive, fork; one or many at once."""
+
+from collections.abc import Sequence
+from typing import LiteralString
+
+from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
+from bailiwick.kernel.ids import new_id, parse_id
+from bailiwick.storage import Database
+from bailiwick.storage.waking import DUE, TAKEN, TASKS, Wakeups
+
+MAX_BULK = 10_000
+
+
+class TaskControl:
+    """Moves tasks by hand. Each call returns the ids it changed; the others were not in a state for it."""
+
+    def __init__(self, database: Database, wakeups: Wakeups) -> None:
+        self._database = database
+        self._wakeups = wakeups
+
+    async def cancel(self, organization_id: str, task_ids: Sequence[str], *, reason: str = "cancelled") -> list[str]:
+        """End unfinished tasks and all their descendants, whoever executes them.
+
+        A run under way is stopped at its next await and writes nothing more.
+        """
+        rows = await self._database.fetch_all(
+            "select task_cancel(%s, %s::uuid[], %s) as id",
+            (organization_id, _checked(task_ids), reason),
+            organization_id=organization_id,
+        )
+        cancelled: list[str] = [row["id"] for row in rows]
+        self._tell_taken(cancelled)
+        self._wakeups.announce(TASKS)
+        return cancelled
+
+    async def pause(self, organization_id: str, task_ids: Sequence[str]) -> list[str]:
+        """Park unfinished tasks; finished steps stay, the step under way will run again."""
+        paused = await self._apply("select task_pause(%s, %s::uuid[]) as id", organization_id, task_ids)
+        self._tell_taken(paused)
+        return paused
+
+    async def resume(self, organization_id: str, task_ids: Sequence[str]) -> list[str]:
+        """Let paused tasks go on where they were."""
+        resumed = await self._apply("select task_resume(%s, %s::uuid[]) as id", organization_id, task_ids)
+        await self._database.execute("select task_wake_from_history(%s::uuid[])", (resumed,))
+        for topic in (TASKS, DUE):
+            self._wakeups.announce(topic)
+        return resumed
+
+    async def redrive(self, organization_id: str, task_ids: Sequence[str]) -> list[str]:
+        """Bring discarded or cancelled tasks back; finished steps are not run again."""
+        redriven = await self._apply("select task_redrive(%s, %s::uuid[]) as id", organization_id, task_ids)
+        self._wakeups.announce(TASKS)
+        return redriven
+
+    async def fork(self, organization_id: str, task_id: str, *, from_step: int) -> str:
+        """Add a copy that keeps the steps before ``from_step`` and does the rest anew.
+
+        Raises:
+            NotFoundError: no such task here.
+        """
+        if from_step < 0:
+            raise InvalidInputError("from_step counts from 0")
+        forked = new_id()
+        row = await self._database.fetch_one(
+            "select task_fork(%s, %s, %s, %s) as made",
+            (organization_id, _checked([task_id])[0], forked, from_step),
+            organization_id=organization_id,
+        )
+        if row is None or not row["made"]:
+            raise NotFoundError(f"no task {task_id} in this organization")
+        self._wakeups.announce(TASKS)
+        return forked
+
+    async def _apply(self, sql: LiteralString, organization_id: str, task_ids: Sequence[str]) -> list[str]:
+        rows = await self._database.fetch_all(
+            sql, (organization_id, _checked(task_ids)), organization_id=organization_id
+        )
+        return [row["id"] for row in rows]
+
+    def _tell_taken(self, task_ids: Sequence[str]) -> None:
+        for task_id in task_ids:
+            self._wakeups.announce(TAKEN, task_id)
+
+
+def only(changed: Sequence[str], task_id: str, what: str) -> str:
+    """Return the single id changed, or raise ConflictError saying that it could not be."""
+    if not changed:
+        raise ConflictError(f"task {task_id} cannot be {what} in its present state, or is not in this organization")
+    return changed[0]
+
+
+def _checked(task_ids: Sequence[str]) -> list[str]:
+    if len(task_ids) > MAX_BULK:
+        raise InvalidInputError(f"{len(task_ids):,} tasks at once; the limit is {MAX_BULK:,}")
+    identifiers: list[str] = []
+    for task_id in task_ids:
+        identifier = parse_id(task_id)
+        if identifier is None:
+            raise InvalidInputError(f"{task_id!r} is not a task id")
+        identifiers.append(identifier)
+    return identifiers

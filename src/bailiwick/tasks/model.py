@@ -1,0 +1,142 @@
+"""What a task is: its states, its kind, what a caller asks for and what comes back."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from random import random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from bailiwick.tasks.run import Run
+
+Handler = Callable[["Run", Any], Awaitable[object]]
+
+
+class TaskState(StrEnum):
+    """The eight states of a task; ``docs/architecture.md`` draws the machine."""
+
+    SCHEDULED = "scheduled"
+    AVAILABLE = "available"
+    EXECUTING = "executing"
+    WAITING = "waiting"
+    RETRYABLE = "retryable"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    DISCARDED = "discarded"
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether nothing more will happen unless a person redrives it."""
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset({TaskState.COMPLETED, TaskState.CANCELLED, TaskState.DISCARDED})
+LIVE_STATES = frozenset(TaskState) - FINAL_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how soon a failed attempt is made again.
+
+    The n-th failure waits ``first_delay_seconds * factor**(n-1)``, at most
+    ``max_delay_seconds``, spread by ±``jitter`` of itself.
+    """
+
+    max_attempts: int = 5
+    first_delay_seconds: float = 1.0
+    factor: float = 4.0
+    max_delay_seconds: float = 3600.0
+    jitter: float = 0.2
+
+    def delay_seconds(self, failures: int) -> float | None:
+        """Return how long to wait after that many failures, or None to give up."""
+        if failures >= self.max_attempts:
+            return None
+        plain = min(self.first_delay_seconds * self.factor ** (failures - 1), self.max_delay_seconds)
+        return plain * (1 + self.jitter * (2 * random() - 1))  # noqa: S311 - spreads load, hides nothing
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKind:
+    """A kind of task: its name, what its payload must look like, and who handles it.
+
+    ``timeout_seconds`` bounds one stretch of execution, from a claim to the
+    next wait or the end.
+    """
+
+    name: str
+    handler: Handler
+    payload: type[BaseModel]
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    timeout_seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """What a caller asks for. ``key`` makes the request idempotent in its organization.
+
+    With ``parent_fence`` it is added only while the parent is executed under that fence.
+    """
+
+    kind: str
+    payload: BaseModel | Mapping[str, Any] = field(default_factory=dict[str, Any])
+    priority: int = 2
+    deadline_at: datetime | None = None
+    delay_seconds: float | None = None
+    run_at: datetime | None = None
+    agent_id: str | None = None
+    parent_id: str | None = None
+    parent_fence: int | None = None
+    cause_id: str | None = None
+    key: str | None = None
+    choice: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """The durable answer to a NewTask: its id, and whether this call made it."""
+
+    task_id: str
+    is_new: bool
+
+
+class Task(NamedTuple):
+    """A task as a handler sees it. ``attempt`` counts from 1.
+
+    A named tuple, because one is made for every claim and a frozen dataclass of
+    this width takes five times as long.
+    """
+
+    id: str
+    organization_id: str
+    kind: str
+    payload: dict[str, Any]
+    priority: int
+    deadline_at: datetime | None
+    agent_id: str | None
+    parent_id: str | None
+    cause_id: str | None
+    fence: int
+    failures: int
+    recoveries: int
+    lane: str
+    inserted_at: datetime
+    is_resumed: bool
+
+    @property
+    def attempt(self) -> int:
+        """Which try this is; waits do not count, failures and lost workers do."""
+        return self.failures + self.recoveries + 1
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOutcome:
+    """How an awaited task ended."""
+
+    task_id: str
+    state: TaskState
+    result: Any
+    reason: str | None

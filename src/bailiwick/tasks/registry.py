@@ -1,0 +1,45 @@
+"""The task kinds this process knows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from bailiwick.kernel.documents import encode_checked
+from bailiwick.kernel.errors import UnknownKindError
+from bailiwick.tasks.model import TaskKind
+
+
+class KindRegistry:
+    """Task kinds by name. Filled once at start; read by queue and workers."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, TaskKind] = {}
+
+    def register(self, kind: TaskKind) -> None:
+        """Add a kind; a second one of the same name is a programming error."""
+        if kind.name in self._kinds:
+            raise ValueError(f"task kind {kind.name!r} is registered twice")
+        self._kinds[kind.name] = kind
+
+    def get(self, name: str) -> TaskKind:
+        """Return the kind of that name, or raise UnknownKindError naming the known ones."""
+        try:
+            return self._kinds[name]
+        except KeyError:
+            raise UnknownKindError(
+                f"unknown task kind {name!r}; known: {', '.join(sorted(self._kinds)) or 'none'}"
+            ) from None
+
+    def names(self) -> list[str]:
+        """Return all names, sorted."""
+        return sorted(self._kinds)
+
+    def encode_payload(self, kind: str, payload: BaseModel | Mapping[str, Any]) -> bytes:
+        """Return a payload as JSON after checking it against the kind's schema.
+
+        Raises:
+            UnknownKindError, InvalidPayloadError, PayloadTooLargeError: it is refused.
+        """
+        schema = self.get(kind).payload
+        return encode_checked(schema, payload, what=f"payload of task {kind}")[1]

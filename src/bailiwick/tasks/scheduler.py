@@ -1,0 +1,168 @@
+"""The scheduler: turns due schedules into tasks, on time and once."""
+
+import asyncio
+from contextlib import suppress
+from datetime import datetime, timedelta
+from random import random
+from typing import Any, cast
+
+import psycopg
+import structlog
+
+from bailiwick.kernel.errors import BailiwickError
+from bailiwick.kernel.ids import new_id
+from bailiwick.storage import Database, Row
+from bailiwick.storage.connections import Connection
+from bailiwick.storage.rows import RowFields, batch
+from bailiwick.storage.waking import SCHEDULES, TAKEN, TASKS, Wakeups
+from bailiwick.tasks.timetable import Timetable
+from bailiwick.telemetry.metrics import SCHEDULE_LAG_SECONDS
+
+log = structlog.get_logger(__name__)
+
+_DUE = """
+select s.id, s.organization_id, s.kind, s.payload, s.priority, s.agent_id, s.cron, s.interval_seconds, s.timezone,
+       s.jitter_seconds, s.overlap, s.catch_up, s.next_fire_at, s.anchor_at, now() as now,
+       (select t.id from tasks t where t.id = s.last_task_id) as unfinished_id
+from schedules s
+where not s.is_paused and s.next_fire_at <= now()
+order by s.next_fire_at limit 500 for update of s skip locked"""
+
+_MOVE_ON = """
+update schedules s
+set next_fire_at = r.next, skipped = s.skipped + r.skipped, problem = r.problem,
+    last_fire_at = coalesce(r.fired, s.last_fire_at), last_task_id = coalesce(r.task, s.last_task_id)
+from jsonb_to_recordset(%s::jsonb) as r (
+    id uuid, next timestamptz, skipped bigint, fired timestamptz, task uuid, problem text)
+where s.id = r.id"""
+
+# A firing later than this, or than half its period, was missed: nothing ran when it was due.
+_LATE = timedelta(seconds=60)
+
+
+class Scheduler:
+    """Fires what is due. Any number may run: rows are locked, firings carry keys."""
+
+    def __init__(self, database: Database, wakeups: Wakeups, *, poll_seconds: float = 2.0) -> None:
+        self._database = database
+        self._wakeups = wakeups
+        self._poll_seconds = poll_seconds
+        self._changed = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start firing."""
+        self._wakeups.listen(SCHEDULES, lambda _: self._changed.set())
+        self._loop = asyncio.create_task(self._forever())
+
+    async def stop(self) -> None:
+        """Stop firing; a batch under way is committed or rolled back whole."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+
+    async def fire_due(self) -> int:
+        """Make the tasks of all due schedules, at most 500; return how many are made."""
+        async with self._database.transaction() as connection:
+            schedules = await (await connection.execute(_DUE)).fetchall()
+            if not schedules:
+                return 0
+            tasks: list[RowFields] = []
+            moves: list[RowFields] = []
+            cancelled: list[str] = []
+            for schedule in schedules:
+                made, move = _fire_or_stop(schedule)
+                if made and schedule["unfinished_id"] is not None and schedule["overlap"] == "cancel":
+                    cancelled.append(schedule["unfinished_id"])
+                tasks += made
+                moves.append(move)
+            await _write(connection, tasks, moves, cancelled)
+        for task_id in cancelled:
+            self._wakeups.announce(TAKEN, task_id)
+        if tasks:
+            self._wakeups.announce(TASKS)
+            for move in moves:
+                if isinstance(move.get("lag"), float) and move["task"] is not None:
+                    SCHEDULE_LAG_SECONDS.observe(cast("float", move["lag"]))
+        return len(tasks)
+
+    async def _forever(self) -> None:
+        while True:
+            self._changed.clear()
+            try:
+                while await self.fire_due() >= 500:
+                    pass
+                row = await self._database.fetch_one(
+                    "select extract(epoch from min(next_fire_at) - now()) as seconds from schedules "
+                    "where not is_paused and next_fire_at is not null"
+                )
+            except (psycopg.Error, BailiwickError) as error:
+                log.warning("scheduling failed; trying again", error=str(error))
+                row = {"seconds": 1.0}
+            seconds = None if row is None or row["seconds"] is None else max(0.0, float(row["seconds"]))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds if seconds is None else min(seconds, self._poll_seconds)):
+                    await self._changed.wait()
+
+
+def _fire_or_stop(schedule: Row) -> tuple[list[RowFields], RowFields]:
+    """Fire one schedule; one that can fire no more is stopped with the reason, so that the others go on."""
+    try:
+        return _fire(schedule)
+    except BailiwickError as error:
+        log.warning("schedule stopped", schedule_id=schedule["id"], error=str(error))
+        move: RowFields = {"id": schedule["id"], "next": None, "skipped": 0, "task": None, "problem": str(error)}
+        return [], move
+
+
+def _fire(schedule: Row) -> tuple[list[RowFields], RowFields]:
+    """Return the tasks one due schedule makes now, and how its row moves on."""
+    timetable = Timetable(
+        schedule["cron"], schedule["interval_seconds"], schedule["timezone"], anchor_at=schedule["anchor_at"]
+    )
+    now: datetime = schedule["now"]
+    firings, following = timetable.due(schedule["next_fire_at"], now)
+    wanted = firings[-1:]
+    if schedule["catch_up"] == "all":
+        wanted = firings
+    elif schedule["catch_up"] == "none" and now - firings[-1] > min(_LATE, (following - firings[-1]) / 2):
+        wanted = []
+    if schedule["overlap"] != "allow":
+        wanted = wanted[-1:]
+    if schedule["overlap"] == "skip" and schedule["unfinished_id"] is not None:
+        wanted = []
+    tasks = [_task(schedule, firing) for firing in wanted]
+    jitter = timedelta(seconds=schedule["jitter_seconds"] * random())  # noqa: S311 - spreads load
+    move: RowFields = {
+        "id": schedule["id"],
+        "next": (following + jitter).isoformat(),
+        "skipped": len(firings) - len(wanted),
+        "fired": now.isoformat() if wanted else None,
+        "task": tasks[-1]["id"] if tasks else None,
+        "lag": (now - firings[-1]).total_seconds(),
+    }
+    return tasks, move
+
+
+def _task(schedule: Row, firing: datetime) -> RowFields:
+    row: dict[str, Any] = {
+        "id": new_id(),
+        "org": schedule["organization_id"],
+        "kind": schedule["kind"],
+        "payload": schedule["payload"],
+        "pri": schedule["priority"],
+        # Two schedulers, or one that was cut off after its commit, make one task.
+        "key": f"schedule:{schedule['id']}:{firing.isoformat()}",
+        "i": 0,
+    }
+    if schedule["agent_id"] is not None:
+        row["agent"] = schedule["agent_id"]
+    return row
+
+
+async def _write(connection: Connection, tasks: list[RowFields], moves: list[RowFields], cancelled: list[str]) -> None:
+    if cancelled:
+        await connection.execute("select task_cancel(null, %s::uuid[], %s)", (cancelled, "its schedule fired again"))
+    if tasks:
+        await connection.execute("select task_enqueue(%s::jsonb)", (batch(tasks),))
+    await connection.execute(_MOVE_ON, (batch(moves),))

@@ -1,0 +1,48 @@
+import io
+import logging
+from collections.abc import Iterator
+
+import orjson
+import pytest
+import structlog
+
+from bailiwick.telemetry.logs import configure_logs, without_secrets
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    written = io.StringIO()
+    configure_logs("info", stream=written)
+    yield written
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_away_from_a_terminal_each_line_is_one_json_object(stream):
+    structlog.get_logger("bailiwick.test").info("hello", task_id="7")
+    logging.getLogger("some.library").warning("%s happened", "this")
+
+    ours, theirs = (orjson.loads(line) for line in stream.getvalue().splitlines())
+    assert (ours["event"], ours["task_id"], ours["level"], ours["logger"]) == ("hello", "7", "info", "bailiwick.test")
+    assert (theirs["event"], theirs["level"]) == ("this happened", "warning")
+    assert ours["timestamp"].endswith("Z")
+
+
+def test_lower_levels_are_not_written(stream):
+    structlog.get_logger("bailiwick.test").debug("details")
+
+    assert not stream.getvalue()
+
+
+def test_passwords_and_keys_are_never_written(stream):
+    structlog.get_logger("bailiwick.test").error("no", url="postgresql://bailiwick:hunter2@db/x", key="bw_" + "a" * 43)
+
+    assert "hunter2" not in stream.getvalue()
+    assert "a" * 10 not in stream.getvalue()
+
+
+def test_the_rest_of_a_text_stays():
+    assert without_secrets("see https://example.org/a:b@c and 12:30") == "see https://example.org/a:b@c and 12:30"
