@@ -33,6 +33,18 @@ class Slots:
         self._taken += 1
         self._held_by[organization_id] += 1
 
+    def take_what_fits(self, tasks: "Sequence[Task]") -> "tuple[list[Task], list[Task]]":
+        """Count the tasks there is room for, in their order; return them, and those there is none for."""
+        fitting: list[Task] = []
+        surplus: list[Task] = []
+        for task in tasks:
+            if self.has_room(task.organization_id):
+                self.take(task.organization_id)
+                fitting.append(task)
+            else:
+                surplus.append(task)
+        return fitting, surplus
+
     def leave(self, organization_id: str) -> None:
         """Count a task that has ended here."""
         self._taken -= 1

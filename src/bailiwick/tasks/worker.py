@@ -227,7 +227,7 @@ class Worker:
             if tasks:
                 # Before they are put in order: the last one is where the walk ended.
                 self._position = (tasks[-1].organization_id, tasks[-1].lane)
-                await self._begin(tasks)
+                await self._begin(worker_id, tasks)
             if stopped_at is not None:
                 self._position = stopped_at
                 walks += 1
@@ -236,20 +236,24 @@ class Worker:
                 return
         self._hungry = True
 
-    async def _begin(self, tasks: list[Task]) -> None:
+    async def _begin(self, worker_id: str, tasks: list[Task]) -> None:
         resumed = [task.id for task in tasks if task.is_resumed]
         journals = await self._journal.load(resumed) if resumed else {}
         TASKS_CLAIMED.inc(len(tasks))
         tasks.sort(key=lambda task: (task.priority, task.deadline_at is None, task.deadline_at or task.inserted_at))
+        # While the claim was under way, hand-overs may have taken the room it was made for.
+        fitting, surplus = self._slots.take_what_fits(tasks)
         if any(task.lane for task in tasks):
             # These may have used up a rate; have its refill watched.
             self._wakeups.announce(DUE)
-        for position, task in enumerate(tasks):
+        for position, task in enumerate(fitting):
             if position % _SLICE == _SLICE - 1:
                 # Let those begin, and let the loop look at its sockets.
                 await asyncio.sleep(0)
-            self._slots.take(task.organization_id)
             self._start(task, journals.get(task.id))
+        if surplus:
+            self._hungry = True
+            await self._journal.give_back(worker_id, [task.id for task in surplus])
 
     def _start(self, task: Task, recorded: dict[int, JournalEntry] | None) -> None:
         if task.id in self._executing:

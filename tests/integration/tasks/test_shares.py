@@ -143,6 +143,39 @@ async def test_the_short_way_keeps_shares_and_limits_too(engine: Engine, gauge: 
     assert gauge.most[limited] == 2
 
 
+async def test_what_is_handed_over_during_a_claim_counts_against_the_share(
+    engine: Engine, gauge: Gauge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim was asked for sixteen; before its answer comes, hand-overs take eleven slots."""
+    worker = await engine.work(concurrency=20)
+    gauge.gate.clear()
+    claim = worker._journal.claim
+    reserved = 0
+
+    async def slow_claim(*args: object, **fields: object) -> object:
+        nonlocal reserved
+        tasks, stopped_at = await claim(*args, **fields)  # type: ignore[arg-type]
+        while tasks and reserved < 11:
+            assert worker.reserve(engine.organization_id)
+            reserved += 1
+        return tasks, stopped_at
+
+    monkeypatch.setattr(worker._journal, "claim", slow_claim)
+    tasks = await add_many(engine, engine.organization_id, 40)
+
+    async def all_slots_of_the_share() -> bool:
+        return worker.executing + reserved >= worker._slots.share
+
+    await until(all_slots_of_the_share, "the rest of the share runs")
+    assert worker.executing == 5
+    gauge.gate.set()
+    for _ in range(reserved):
+        worker.release(engine.organization_id)
+    await engine.all_ended(tasks)
+    assert gauge.most[engine.organization_id] <= worker._slots.share
+    assert sorted(gauge.order, key=int) == [str(n) for n in range(40)]
+
+
 async def test_the_short_way_loses_nothing_when_its_answer_is_lost(
     engine: Engine, gauge: Gauge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
