@@ -19,6 +19,7 @@ import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from bailiwick.storage import Database, migrate
 from bailiwick.storage.embedded import EmbeddedServer
@@ -53,8 +54,8 @@ def postgres() -> Iterator[EmbeddedServer]:
 def migrated_template(postgres: EmbeddedServer) -> str:
     """The name of a migrated database to make copies of; nobody stays connected to it."""
     with _admin(postgres) as admin:
-        admin.execute(sql.SQL("create database {} owner bailiwick").format(sql.Identifier(_TEMPLATE)))
-    migrate(postgres.url_of("bailiwick", _TEMPLATE))
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(_TEMPLATE)))
+    migrate(postgres.url_of("postgres", _TEMPLATE))
     return _TEMPLATE
 
 
@@ -65,9 +66,16 @@ def database_url(postgres: EmbeddedServer, migrated_template: str) -> Iterator[s
 
 
 @pytest.fixture
+def login_url(postgres: EmbeddedServer, database_url: str) -> str:
+    """The same database with the right to migrate, as an installation on an outside server is given it."""
+    return postgres.url_of("postgres", conninfo_to_dict(database_url)["dbname"])  # type: ignore[arg-type]
+
+
+@pytest.fixture
 def empty_database_url(postgres: EmbeddedServer) -> Iterator[str]:
-    """The URL of a database without any schema, as the application's role that owns it."""
-    yield from _cloned(postgres, "template1")
+    """The URL of a database without any schema, as the superuser."""
+    for url in _cloned(postgres, "template1"):
+        yield postgres.url_of("postgres", conninfo_to_dict(url)["dbname"])  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -128,11 +136,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def _cloned(server: EmbeddedServer, template: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     with _admin(server) as admin:
-        admin.execute(
-            sql.SQL("create database {} template {} owner bailiwick").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
-        )
+        admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
     yield server.url_of("bailiwick", name)
     with _admin(server) as admin:
         admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))

@@ -173,7 +173,7 @@ def kill_tree(server: EmbeddedServer) -> None:
 
 async def test_a_crash_of_postgresql_loses_nothing_and_workers_go_on(data_dir: Path, tmp_path: Path) -> None:
     with EmbeddedServer(data_dir) as server, ExitStack() as stack:
-        migrate(server.url)
+        migrate(server.admin_url)
         workers = [
             stack.enter_context(process("work", server.url, tmp_path, f"worker-{n}", lease_seconds=LEASE_SECONDS))
             for n in range(2)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from bailiwick import __version__
 from bailiwick.agents import AgentDirectory
+from bailiwick.audit import AuditLog
 from bailiwick.connectors.connections import Connections
 from bailiwick.connectors.intake import Intake
 from bailiwick.events import EventLog
@@ -30,6 +31,7 @@ from bailiwick.orchestrator import OrchestratorExtension
 from bailiwick.storage import Database, migrate
 from bailiwick.storage.embedded import EmbeddedServer
 from bailiwick.storage.embedded_folder import default_data_dir
+from bailiwick.storage.roles import application_url
 from bailiwick.storage.waking import Wakeups
 from bailiwick.tasks import TaskQueue, Upkeep, Worker, WorkerSettings
 from bailiwick.tasks.control import TaskControl
@@ -63,6 +65,7 @@ class Installation:
         self.wakeups = Wakeups(url)
         self.organizations = Organizations(self.database)
         self.keys = Keys(self.database)
+        self.audit = AuditLog(self.database)
         self.queue = TaskQueue(url, registry.kinds, self.wakeups)
         self.tasks = TaskReader(self.database)
         self.control = TaskControl(self.database, self.wakeups)
@@ -94,7 +97,7 @@ class Installation:
             DatabaseUnavailableError, DiskFullError: with what to do about it.
         """
         settings = settings or Settings()
-        async with _database_url(settings, progress) as url:
+        async with _database_urls(settings, progress) as (url, admin_url):
             found, failed = find_extensions()
             orchestrator = OrchestratorExtension(
                 health_seconds=settings.health_seconds,
@@ -104,7 +107,7 @@ class Installation:
             extensions = [connectors.extension, orchestrator, *found, *extra]
             folders = [extension.migrations for extension in extensions if extension.migrations is not None]
             progress("checking the database's schema")
-            await asyncio.to_thread(migrate, url, locations=folders)
+            await asyncio.to_thread(migrate, admin_url, locations=folders)
             installation = cls(url, settings, Registry())
             await installation._start(extensions, failed)
             try:
@@ -224,9 +227,12 @@ class Installation:
 
 
 @asynccontextmanager
-async def _database_url(settings: Settings, progress: Progress) -> AsyncGenerator[str]:
+async def _database_urls(settings: Settings, progress: Progress) -> AsyncGenerator[tuple[str, str]]:
+    """Yield the address for the application and the one for who migrates."""
     if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
+        url = settings.database_url.get_secret_value()
+        admin = settings.database_admin_url
+        yield application_url(url), url if admin is None else admin.get_secret_value()
         return
     server = EmbeddedServer(settings.data_dir, progress=progress)
     progress("starting the embedded PostgreSQL")
@@ -234,7 +240,7 @@ async def _database_url(settings: Settings, progress: Progress) -> AsyncGenerato
     server.start()
     watch = asyncio.create_task(server.watch())
     try:
-        yield server.url
+        yield server.url, server.admin_url
     finally:
         watch.cancel()
         with suppress(asyncio.CancelledError):

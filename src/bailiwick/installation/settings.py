@@ -14,6 +14,11 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None, description="An external PostgreSQL, 15 or newer; without it the embedded server is used."
     )
+    database_admin_url: SecretStr | None = Field(
+        default=None,
+        description="The login that may make roles and migrate an external PostgreSQL; without it that of the "
+        "database URL does both.",
+    )
     data_dir: Path | None = Field(default=None, description="Where the embedded server keeps its data.")
     host: str = Field(default="127.0.0.1", description="The address the API listens on.")
     port: int = Field(default=8700, ge=0, le=65535, description="The API's port; 0 takes a free one.")

@@ -11,6 +11,9 @@ import time
 from datetime import UTC, datetime
 from uuid import UUID
 
+# Stands where an organization's id stands, for what belongs to the installation itself.
+INSTALLATION = "00000000-0000-0000-0000-000000000000"
+
 _COUNTER_END = 1 << 12
 
 

@@ -29,7 +29,6 @@ from bailiwick.storage.binaries import find_postgres_binaries
 from bailiwick.storage.embedded_cluster import (
     ADMIN_ROLE,
     APPLICATION_DATABASE,
-    APPLICATION_ROLE,
     check_cluster,
     connection_url,
     make_cluster,
@@ -41,6 +40,7 @@ from bailiwick.storage.embedded_cluster import (
 )
 from bailiwick.storage.embedded_folder import DATA_DIR_VARIABLE, DataFolder, default_data_dir
 from bailiwick.storage.embedded_process import ServerProcess
+from bailiwick.storage.roles import APPLICATION_ROLE
 
 Standing = Literal["stopped", "owner", "attached"]
 Change = Literal["restarted", "taken over"]
@@ -95,7 +95,7 @@ class EmbeddedServer:
 
     @property
     def admin_url(self) -> str:
-        """The URL of the superuser, for backups and tests only; holds its password."""
+        """The URL of the superuser, for migrations, backups and tests; holds its password."""
         return self.url_of(ADMIN_ROLE, APPLICATION_DATABASE)
 
     def url_of(self, role: str, database: str) -> str:

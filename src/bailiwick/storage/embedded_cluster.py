@@ -16,9 +16,9 @@ from bailiwick.storage.binaries import PostgresBinaries
 from bailiwick.storage.embedded_account import ServerAccount
 from bailiwick.storage.embedded_folder import DataFolder
 from bailiwick.storage.embedded_process import child_command, child_environment
+from bailiwick.storage.roles import APPLICATION_ROLE
 
 ADMIN_ROLE = "postgres"
-APPLICATION_ROLE = "bailiwick"
 APPLICATION_DATABASE = "bailiwick"
 _CONFIGURATION_FILE = "bailiwick.conf"
 _FIRST_MAJOR_WITH_BUILTIN_LOCALE = 17
@@ -134,8 +134,9 @@ def provide_application(admin: psycopg.Connection, password: str) -> None:
         )
     if not admin.execute("select from pg_database where datname = %s", (APPLICATION_DATABASE,)).fetchall():
         database = sql.Identifier(APPLICATION_DATABASE)
-        admin.execute(sql.SQL("create database {} owner {}").format(database, role))
+        admin.execute(sql.SQL("create database {}").format(database))
         admin.execute(sql.SQL("revoke all on database {} from public").format(database))
+        admin.execute(sql.SQL("grant connect on database {} to {}").format(database, role))
 
 
 def start_error(log: str, data_dir: Path) -> BailiwickError:

@@ -10,6 +10,7 @@ import psycopg
 
 from bailiwick.kernel.errors import DatabaseUnavailableError
 from bailiwick.storage.connections import unavailable
+from bailiwick.storage.roles import provide_roles
 
 _HERE = Path(__file__).parent / "migrations"
 # Any constant will do, as long as every version of Bailiwick takes the same.
@@ -22,6 +23,8 @@ _REVISION = re.compile(r"""^(down_revision|revision)(?:\s*:[^=]+)?\s*=\s*["']([^
 def migrate(url: str, *, locations: Sequence[Path] = ()) -> None:
     """Apply every missing migration, ours first, then those of the packs.
 
+    ``url`` logs in as somebody who may make roles and become the schema's owner,
+    not as the application.
     Waits for other processes that migrate the same database (advisory lock).
     ``locations`` are further folders of Alembic versions. One migration is one
     transaction: a failure leaves the schema as the migration before left it.
@@ -42,6 +45,7 @@ def migrate(url: str, *, locations: Sequence[Path] = ()) -> None:
                 return
             guard.execute("select pg_advisory_lock(%s)", (_LOCK,))
             if not heads <= applied_revisions(guard):
+                provide_roles(guard)
                 import_module("bailiwick.storage.upgrading").upgrade(url, _HERE, folders)
     except psycopg.OperationalError as error:
         raise unavailable(error) from error

@@ -9,10 +9,16 @@ from alembic.config import Config
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+from bailiwick.storage.roles import OWNER_ROLE
+
 
 def upgrade(url: str, script_location: Path, locations: Sequence[Path]) -> None:
     """Bring a database to the heads of the versions in ``locations``, one transaction each."""
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(url, options=f"-c role={OWNER_ROLE}"),
+        poolclass=NullPool,
+    )
     try:
         with engine.connect() as connection:
             config = Config()

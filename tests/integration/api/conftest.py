@@ -31,9 +31,9 @@ class Premises:
 
 
 @pytest.fixture
-async def premises(database_url: str) -> AsyncIterator[Premises]:
+async def premises(login_url: str) -> AsyncIterator[Premises]:
     """Two organizations and a key of each, beside the administrator's."""
-    settings = Settings(database_url=SecretStr(database_url), port=0)
+    settings = Settings(database_url=SecretStr(login_url), port=0)
     async with Installation.open(settings, extra=[NotesExtension()]) as installation:
         admin_key = await installation.first_start()
         assert admin_key is not None

@@ -68,9 +68,9 @@ def served(postgres: EmbeddedServer, migrated_template: str) -> Iterator[Served]
     """One installation for all operations, served from a thread of its own."""
     name = f"fuzzed_{next(_numbers)}"
     with psycopg.connect(postgres.url_of("postgres", "postgres"), autocommit=True) as admin:
-        admin.execute(sql.SQL("create database {} template {} owner bailiwick").format(
+        admin.execute(sql.SQL("create database {} template {}").format(
             sql.Identifier(name), sql.Identifier(migrated_template)))  # fmt: skip
-    url = postgres.url_of("bailiwick", name)
+    url = postgres.url_of("postgres", name)
     ready: queue.Queue[tuple[Served, Callable[[], object]]] = queue.Queue()
 
     async def serve() -> None:

@@ -30,11 +30,9 @@ Command = Callable[..., Ran]
 
 
 @pytest.fixture
-def bailiwick(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Command]:
+def bailiwick(login_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """Run a command in this process; what was printed comes back."""
-    monkeypatch.setenv("BAILIWICK_DATABASE_URL", database_url)
+    monkeypatch.setenv("BAILIWICK_DATABASE_URL", login_url)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
 

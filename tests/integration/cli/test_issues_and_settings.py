@@ -18,7 +18,7 @@ KEY = "acme/shop#7"
 
 
 @pytest.fixture
-def acme(bailiwick: Command, database_url: str) -> str:
+def acme(bailiwick: Command, login_url: str) -> str:
     """The id of an organization with one blocked support issue."""
     made = bailiwick("orgs", "create", "Acme", "--json").document["id"]
     record = IssueRecord(
@@ -27,7 +27,7 @@ def acme(bailiwick: Command, database_url: str) -> str:
     )  # fmt: skip
 
     async def arrive() -> None:
-        database = Database(database_url)
+        database = Database(login_url)
         await database.open()
         store = IssueStore(database)
         await store.record(made, record, status="todo", reason="opened")
@@ -58,13 +58,13 @@ def test_issues_are_listed_by_filter_and_shown_with_why(bailiwick: Command, acme
     assert bailiwick("issues", "show", KEY).code == 1
 
 
-def test_only_a_held_issue_is_released_and_the_person_is_told(bailiwick: Command, acme: str, database_url: str):
+def test_only_a_held_issue_is_released_and_the_person_is_told(bailiwick: Command, acme: str, login_url: str):
     release = ("issues", "release", KEY, "--org", "acme", "--decision", "stop", "--reason", "by phone")
     refused = bailiwick(*release)
     assert (refused.code, "not held" in refused.err) == (1, True)
 
     bailiwick("submit", "sla.sweep", "--org", "acme")
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(login_url) as connection:
         connection.execute(
             "update tasks set state = 'waiting', wait_event = 'issue.released', wait_key = %s, run_at = null", (KEY,)
         )
@@ -92,8 +92,8 @@ def test_settings_are_checked_before_they_are_kept(bailiwick: Command, acme: str
     assert "needs_person_below" in bailiwick("orgs", "settings", "show", "acme").out
 
 
-def test_settings_that_went_bad_in_the_database_say_how_to_mend_them(bailiwick: Command, acme: str, database_url: str):
-    with psycopg.connect(database_url) as connection:
+def test_settings_that_went_bad_in_the_database_say_how_to_mend_them(bailiwick: Command, acme: str, login_url: str):
+    with psycopg.connect(login_url) as connection:
         connection.execute(
             """update organizations set settings = '{"operations": {"needs_person_below": "high"}}' where id = %s""",
             (acme,),
@@ -106,7 +106,7 @@ def test_settings_that_went_bad_in_the_database_say_how_to_mend_them(bailiwick: 
     assert bailiwick("orgs", "settings", "set", "acme", "needs_person_below=null").code == 0
 
     async def loaded() -> float:
-        database = Database(database_url)
+        database = Database(login_url)
         await database.open()
         settings = await load_settings(database, acme)
         await database.close()

@@ -58,9 +58,9 @@ class Office:
         )
 
 
-def settings_of(database_url: str) -> Settings:
+def settings_of(login_url: str) -> Settings:
     """Settings for a test's own database, with a lease that lapses soon."""
-    return Settings(database_url=SecretStr(database_url), port=0, worker_lease_seconds=1.0, worker_concurrency=20)
+    return Settings(database_url=SecretStr(login_url), port=0, worker_lease_seconds=1.0, worker_concurrency=20)
 
 
 def an_issue(number: int, title: str, body: str = "", *labels: str, age_minutes: float = 5, **more: Any) -> IssueRecord:
@@ -78,8 +78,8 @@ def opened(issue: IssueRecord) -> NewEvent:
 
 
 @pytest.fixture
-async def office(database_url: str) -> AsyncIterator[Office]:
+async def office(login_url: str) -> AsyncIterator[Office]:
     """An organization with its staff; nobody works until a worker is run."""
-    async with Installation.open(settings_of(database_url)) as installation:
+    async with Installation.open(settings_of(login_url)) as installation:
         organization = await installation.create_organization("Acme")
         yield Office(installation, organization)

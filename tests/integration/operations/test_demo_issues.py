@@ -70,9 +70,9 @@ def outcome(postgres: EmbeddedServer) -> Iterator[Outcome]:
             admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
-async def work_off(database_url: str) -> Outcome:
+async def work_off(login_url: str) -> Outcome:
     """Feed the demo input, work until nothing is left, and look."""
-    async with Installation.open(settings_of(database_url)) as installation:
+    async with Installation.open(settings_of(login_url)) as installation:
         office = Office(installation, await installation.create_organization("Harbour Lane"))
         now = datetime.now(UTC)
         lines = io.BytesIO(b"\n".join(demo_issue_lines(now)))

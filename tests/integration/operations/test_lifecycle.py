@@ -167,13 +167,13 @@ async def test_a_department_whose_agents_are_all_off_says_so(office: Office) -> 
     assert "issue.escalated" in [name for name, _ in await office.facts_of("acme/shop#1")]
 
 
-async def test_a_worker_that_dies_in_the_middle_doubles_nothing(office: Office, database_url: str) -> None:
+async def test_a_worker_that_dies_in_the_middle_doubles_nothing(office: Office, login_url: str) -> None:
     numbers = range(1, 31)
     issues = [
         an_issue(n, f"Report number {n}: what was opened", f"The last {n} days.", "analytics/reporting", "P2")
         for n in numbers
     ]
-    async with Installation.open(settings_of(database_url)) as other:
+    async with Installation.open(settings_of(login_url)) as other:
         context = other.run_worker()
         worker = await context.__aenter__()
         await office.publish([opened(issue) for issue in issues])

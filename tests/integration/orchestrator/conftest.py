@@ -113,9 +113,9 @@ class Platform:
 
 
 @pytest.fixture
-async def platform(database_url: str) -> AsyncIterator[Platform]:
+async def platform(login_url: str) -> AsyncIterator[Platform]:
     """A platform with a home, one organization and a worker."""
-    async with Installation.open(Settings(database_url=SecretStr(database_url)), extra=[Workshop()]) as installation:
+    async with Installation.open(Settings(database_url=SecretStr(login_url)), extra=[Workshop()]) as installation:
         await installation.first_start()
         home, ward = await installation.home(), await installation.ensure_organization(WARD)
         async with installation.run_worker():

@@ -219,8 +219,8 @@ class TestRetention:
         assert "(note, waiting)" in result["held_back_by"]
 
 
-async def test_the_interval_of_the_health_check_is_a_setting(database_url: str) -> None:
-    settings = Settings(database_url=SecretStr(database_url), health_seconds=5)
+async def test_the_interval_of_the_health_check_is_a_setting(login_url: str) -> None:
+    settings = Settings(database_url=SecretStr(login_url), health_seconds=5)
     async with Installation.open(settings) as installation:
         await installation.first_start()
         home = await installation.home()

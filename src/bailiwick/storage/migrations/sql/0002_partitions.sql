@@ -50,3 +50,6 @@ begin
         return next v_name;
     end loop;
 end $$;
+
+select owner_function('partitions_ensure(text, timestamptz, int)');
+select owner_function('partitions_drop(text, timestamptz)');

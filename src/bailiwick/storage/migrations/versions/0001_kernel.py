@@ -14,6 +14,7 @@ depends_on = None
 
 _SQL = Path(__file__).parents[1] / "sql"
 _FILES = (
+    "0000_tenancy.sql",
     "0001_organizations.sql",
     "0002_partitions.sql",
     "0003_events.sql",

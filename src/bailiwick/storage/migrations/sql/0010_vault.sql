@@ -1,0 +1,1 @@
+-- Envelope encryption: data keys and what they seal.

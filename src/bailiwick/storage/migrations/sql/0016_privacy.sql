@@ -1,0 +1,1 @@
+-- Consent, data subjects, retention, legal holds.
