@@ -34,7 +34,7 @@ async def disturb(engine: Engine, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - a test's dice
     control, organization = engine.control, engine.organization_id
     for _ in range(_MOVES):
-        rows = await engine.database.fetch_all("select id from tasks")
+        rows = await engine.inspector.fetch_all("select id from tasks")
         some = [row["id"] for row in chance.sample(rows, min(20, len(rows)))]
         match chance.randrange(5):
             case 0:
@@ -47,9 +47,9 @@ async def disturb(engine: Engine, seed: int) -> None:
                 await engine.publish("bell", str(chance.randrange(_KEYS)))
 
 
-async def test_everything_at_once_ends_well(database_url: str) -> None:
+async def test_everything_at_once_ends_well(login_url: str) -> None:
     async with AsyncExitStack() as stack:
-        engines = [await stack.enter_async_context(Engine(database_url)) for _ in range(3)]
+        engines = [await stack.enter_async_context(Engine(login_url)) for _ in range(3)]
         workers = []
         for engine in engines:
             engine.organization_id = engines[0].organization_id

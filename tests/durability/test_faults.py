@@ -49,13 +49,13 @@ async def noted(folder: Path, who: str, what: str, count: int) -> list[Note]:
 
 
 async def workers_of(engine: Engine, name: str) -> list[Row]:
-    return await engine.database.fetch_all("select * from workers where name = %s order by id", (name,))
+    return await engine.inspector.fetch_all("select * from workers where name = %s order by id", (name,))
 
 
 async def test_a_killed_worker_is_replaced_within_its_lease(engine: Engine, door: Recorder, tmp_path: Path) -> None:
     with ExitStack() as stack:
         workers = {
-            name: stack.enter_context(process("work", engine.url, tmp_path, name, lease_seconds=LEASE_SECONDS))
+            name: stack.enter_context(process("work", engine.login_url, tmp_path, name, lease_seconds=LEASE_SECONDS))
             for name in ("first", "second")
         }
         task = await add(engine, door, steps=40, seconds=0.05)
@@ -65,7 +65,7 @@ async def test_a_killed_worker_is_replaced_within_its_lease(engine: Engine, door
             return done[0] if len(done) >= 5 else None
 
         victim = workers[await until(holder, "five steps are done")]
-        row = await engine.database.fetch_one("select clock_timestamp() as now")
+        row = await engine.inspector.fetch_one("select clock_timestamp() as now")
         assert row is not None
         victim.kill()
         ended = await engine.ended(task, seconds=30)
@@ -73,20 +73,20 @@ async def test_a_killed_worker_is_replaced_within_its_lease(engine: Engine, door
     waited = (resumed[0]["started_at"] - row["now"]).total_seconds()
     assert waited <= LEASE_SECONDS + 0.5
     assert (ended["state"], ended["recoveries"]) == ("completed", 1)
-    assert violations(read(tmp_path), state_of(engine.url)) == []
+    assert violations(read(tmp_path), state_of(engine.login_url)) == []
 
 
 async def test_a_stopped_worker_that_wakes_writes_nothing_and_works_on(
     engine: Engine, door: Recorder, tmp_path: Path
 ) -> None:
     with ExitStack() as stack:
-        first = stack.enter_context(process("work", engine.url, tmp_path, "first", lease_seconds=1.0))
+        first = stack.enter_context(process("work", engine.login_url, tmp_path, "first", lease_seconds=1.0))
         tasks = [await add(engine, door, steps=12, seconds=0.05) for _ in range(8)]
         await noted(tmp_path, "first", "step_acknowledged", 3)
         first.send_signal(signal.SIGSTOP)
-        second = stack.enter_context(process("work", engine.url, tmp_path, "second", lease_seconds=1.0))
+        second = stack.enter_context(process("work", engine.login_url, tmp_path, "second", lease_seconds=1.0))
         await engine.all_ended(tasks, seconds=30)
-        woken = await engine.database.fetch_one("select clock_timestamp() as at")
+        woken = await engine.inspector.fetch_one("select clock_timestamp() as at")
         assert woken is not None
         first.send_signal(signal.SIGCONT)
 
@@ -95,8 +95,8 @@ async def test_a_stopped_worker_that_wakes_writes_nothing_and_works_on(
 
         await until(is_back, "the first worker registers anew")
         # What it had sent before it was stopped may have been acknowledged to it only now.
-        written = await engine.database.fetch_all("select 1 from steps where finished_at > %s", (woken["at"],))
-        ended = await engine.database.fetch_all("select 1 from finished_tasks where finished_at > %s", (woken["at"],))
+        written = await engine.inspector.fetch_all("select 1 from steps where finished_at > %s", (woken["at"],))
+        ended = await engine.inspector.fetch_all("select 1 from finished_tasks where finished_at > %s", (woken["at"],))
         assert written + ended == []
         second.terminate()
         assert second.wait(20) == 0
@@ -107,11 +107,11 @@ async def test_a_stopped_worker_that_wakes_writes_nothing_and_works_on(
             return {note.who for note in read(tmp_path) if note.task == late and note.what == "ended"}
 
         assert await until(ended_by, "the end is noted") == {"first"}
-    assert violations(read(tmp_path), state_of(engine.url)) == []
+    assert violations(read(tmp_path), state_of(engine.login_url)) == []
 
 
 async def test_sigterm_gives_work_back_and_ends_the_process(engine: Engine, door: Recorder, tmp_path: Path) -> None:
-    with process("work", engine.url, tmp_path, "first") as first:
+    with process("work", engine.login_url, tmp_path, "first") as first:
         task = await add(engine, door, steps=200, seconds=0.05)
         await noted(tmp_path, "first", "step_acknowledged", 3)
         first.terminate()
@@ -120,7 +120,7 @@ async def test_sigterm_gives_work_back_and_ends_the_process(engine: Engine, door
     assert row is not None
     assert (row["state"], row["recoveries"], row["failures"]) == ("available", 0, 0)
     assert [worker["state"] for worker in await workers_of(engine, "first")] == ["stopped"]
-    assert violations(read(tmp_path), state_of(engine.url)) == []
+    assert violations(read(tmp_path), state_of(engine.login_url)) == []
 
 
 async def test_a_task_that_kills_its_workers_is_discarded_with_the_reason(
@@ -129,7 +129,7 @@ async def test_a_task_that_kills_its_workers_is_discarded_with_the_reason(
     del door
     with ExitStack() as stack:
         victims = [
-            stack.enter_context(process("work", engine.url, tmp_path, f"victim-{n}", lease_seconds=0.6))
+            stack.enter_context(process("work", engine.login_url, tmp_path, f"victim-{n}", lease_seconds=0.6))
             for n in range(6)
         ]
         poison = await engine.add("poison")
@@ -144,21 +144,21 @@ async def test_the_loss_of_every_connection_during_load_costs_nothing(
     engine: Engine, door: Recorder, tmp_path: Path
 ) -> None:
     with (
-        process("work", engine.url, tmp_path, "first", lease_seconds=LEASE_SECONDS),
-        process("work", engine.url, tmp_path, "second", lease_seconds=LEASE_SECONDS),
+        process("work", engine.login_url, tmp_path, "first", lease_seconds=LEASE_SECONDS),
+        process("work", engine.login_url, tmp_path, "second", lease_seconds=LEASE_SECONDS),
     ):
         tasks: list[str] = []
         for _ in range(12):
             tasks += await asyncio.gather(*[add(engine, door, steps=4, seconds=0.01) for _ in range(15)])
             # The pool of this test is spared: it does the killing.
-            await engine.database.execute(
+            await engine.inspector.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity "
                 "where datname = current_database() and application_name like 'bailiwick %%'",
                 {},
             )
         ended = await engine.all_ended(tasks, seconds=40)
     assert {row["state"] for row in ended} == {"completed"}
-    assert violations(read(tmp_path), state_of(engine.url)) == []
+    assert violations(read(tmp_path), state_of(engine.login_url)) == []
 
 
 def kill_tree(server: EmbeddedServer) -> None:
@@ -175,11 +175,11 @@ async def test_a_crash_of_postgresql_loses_nothing_and_workers_go_on(data_dir: P
     with EmbeddedServer(data_dir) as server, ExitStack() as stack:
         migrate(server.admin_url)
         workers = [
-            stack.enter_context(process("work", server.url, tmp_path, f"worker-{n}", lease_seconds=LEASE_SECONDS))
+            stack.enter_context(process("work", server.admin_url, tmp_path, f"worker-{n}", lease_seconds=LEASE_SECONDS))
             for n in range(2)
         ]
         door = stack.enter_context(
-            process("enqueue", server.url, tmp_path, "door", organization=new_id(), count=1200, at_once=40)
+            process("enqueue", server.admin_url, tmp_path, "door", organization=new_id(), count=1200, at_once=40)
         )
         _go(door)
         for crash in range(2):
@@ -190,10 +190,10 @@ async def test_a_crash_of_postgresql_loses_nothing_and_workers_go_on(data_dir: P
         assert all(worker.poll() is None for worker in workers)
 
         async def is_idle() -> bool:
-            return not state_of(server.url).live
+            return not state_of(server.admin_url).live
 
         await until(is_idle, "everything acknowledged is done", seconds=60, every_seconds=0.2)
-        state = state_of(server.url)
+        state = state_of(server.admin_url)
         notes = read(tmp_path)
     acknowledged = {note.task for note in notes if note.what == "enqueued"}
     assert len(acknowledged) == 1200
@@ -221,7 +221,7 @@ async def test_the_same_deliveries_from_two_processes_are_one_event_and_one_task
     with ExitStack() as stack:
         doors = [
             stack.enter_context(
-                process("publish", engine.url, tmp_path, f"door-{n}", organization=engine.organization_id, count=150)
+                process("publish", engine.login_url, tmp_path, f"door-{n}", organization=engine.organization_id, count=150)
             )
             for n in range(2)
         ]
@@ -234,9 +234,9 @@ async def test_the_same_deliveries_from_two_processes_are_one_event_and_one_task
         answers.setdefault(note.value, set()).add(note.task)
     assert len(answers) == 150
     assert all(len(events) == 1 for events in answers.values())
-    events = await engine.database.fetch_all("select id from events")
+    events = await engine.inspector.fetch_all("select id from events")
     assert {row["id"] for row in events} == set().union(*answers.values())
-    causes = await engine.database.fetch_all("select cause_id, payload from tasks")
+    causes = await engine.inspector.fetch_all("select cause_id, payload from tasks")
     assert {row["cause_id"] for row in causes} == {row["id"] for row in events}
     assert sorted(row["payload"]["number"] for row in causes) == list(range(150))
 
@@ -245,7 +245,7 @@ async def test_the_same_keys_from_two_processes_are_one_task_each(engine: Engine
     with ExitStack() as stack:
         options = {"organization": engine.organization_id, "count": 150, "keyed": True, "at_once": 150}
         doors = [
-            stack.enter_context(process("enqueue", engine.url, tmp_path, f"door-{n}", **options)) for n in range(2)
+            stack.enter_context(process("enqueue", engine.login_url, tmp_path, f"door-{n}", **options)) for n in range(2)
         ]
         for door in doors:
             _go(door)
@@ -255,13 +255,13 @@ async def test_the_same_keys_from_two_processes_are_one_task_each(engine: Engine
     for note in read(tmp_path):
         answers.setdefault(note.value, set()).add(note.task)
     assert all(len(tasks) == 1 for tasks in answers.values())
-    tasks = await engine.database.fetch_all("select id from tasks")
+    tasks = await engine.inspector.fetch_all("select id from tasks")
     assert {row["id"] for row in tasks} == set().union(*answers.values())
     assert len(tasks) == 150
 
 
 async def test_polling_covers_lost_notifications(engine: Engine, door: Recorder, tmp_path: Path) -> None:
-    with process("work", engine.url, tmp_path, "deaf", is_deaf=True):
+    with process("work", engine.login_url, tmp_path, "deaf", is_deaf=True):
         tasks = [await add(engine, door, steps=1) for _ in range(5)]
         assert {row["state"] for row in await engine.all_ended(tasks, seconds=10)} == {"completed"}
-    assert violations(read(tmp_path), state_of(engine.url)) == []
+    assert violations(read(tmp_path), state_of(engine.login_url)) == []

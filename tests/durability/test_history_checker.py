@@ -38,8 +38,8 @@ async def freeze(engine: Engine, worker: Worker) -> None:
     """Let a worker's lease lapse as if its process stood still, and its tasks go to others."""
     for loop in worker._loops:
         loop.cancel()
-    await engine.database.execute("update workers set lease_until = heartbeat_at where id = %s", (worker.id,))
-    await engine.database.fetch_all("select * from worker_reap(gen_random_uuid(), 5)")
+    await engine.inspector.execute("update workers set lease_until = heartbeat_at where id = %s", (worker.id,))
+    await engine.inspector.fetch_all("select * from worker_reap(gen_random_uuid(), 5)")
 
 
 class Stage:

@@ -357,8 +357,8 @@ class EngineMachine(CheckedEngine):
         self.model.relane(owner)
 
 
-def test_the_database_functions_do_what_the_model_says(database_url: str) -> None:
-    EngineMachine.url = database_url
+def test_the_database_functions_do_what_the_model_says(login_url: str) -> None:
+    EngineMachine.url = login_url
     run_state_machine_as_test(
         EngineMachine,
         settings=settings(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from bailiwick.events import EventLog, EventRegistry, EventType, NewEvent
 from bailiwick.kernel.ids import new_id
 from bailiwick.storage import Database
+from bailiwick.storage.roles import application_url
 from bailiwick.storage.waking import Wakeups
 from bailiwick.tasks import (
     KindRegistry,
@@ -69,14 +70,17 @@ def kind_of(
 class Engine:
     """Queue, event log, upkeep and any number of workers in this event loop."""
 
-    def __init__(self, url: str, *, lease_seconds: float = 10.0, poll_seconds: float = 0.2) -> None:
-        self.url = url
+    def __init__(self, login_url: str, *, lease_seconds: float = 10.0, poll_seconds: float = 0.2) -> None:
+        self.login_url = login_url
+        url = self.url = application_url(login_url)
         self.organization_id = new_id()
         self.kinds = KindRegistry()
         self.types = EventRegistry()
         self.subscriptions = Subscriptions(self.kinds)
         self.wakeups = Wakeups(url)
+        # The engine sees one organization at a time; what a test looks with sees all.
         self.database = Database(url)
+        self.inspector = Database(login_url)
         self.queue = TaskQueue(url, self.kinds, self.wakeups)
         self.events = EventLog(url, self.types, self.wakeups, self.subscriptions.follow)
         self.services = EngineServices(self.queue, self.events, self.database)
@@ -105,6 +109,7 @@ class Engine:
     async def __aenter__(self) -> Self:
         """Open everything but workers."""
         await self.database.open()
+        await self.inspector.open()
         await self.wakeups.start()
         await self.queue.open()
         await self.events.open()
@@ -121,6 +126,7 @@ class Engine:
         await self.queue.close()
         await self.events.close()
         await self.wakeups.close()
+        await self.inspector.close()
         await self.database.close()
 
     async def work(
@@ -150,8 +156,8 @@ class Engine:
         """End a worker as if its process were killed and its lease had lapsed."""
         await worker.crash()
         self.workers.remove(worker)
-        await self.database.execute("update workers set lease_until = heartbeat_at where id = %s", (worker.id,))
-        await self.database.fetch_all("select * from worker_reap(%s, 5)", (new_id(),))
+        await self.inspector.execute("update workers set lease_until = heartbeat_at where id = %s", (worker.id,))
+        await self.inspector.fetch_all("select * from worker_reap(%s, 5)", (new_id(),))
 
     async def add(self, kind: str, payload: Any = None, **fields: Any) -> str:
         """Add one task of this engine's organization and return its id."""
@@ -164,13 +170,13 @@ class Engine:
 
     async def live(self, task_id: str) -> Row | None:
         """Return the row of a task that has not ended."""
-        return await self.database.fetch_one("select *, state::text as state from tasks where id = %s", (task_id,))
+        return await self.inspector.fetch_one("select *, state::text as state from tasks where id = %s", (task_id,))
 
     async def ended(self, task_id: str, *, seconds: float = 15.0) -> Row:
         """Wait until a task has ended and return its row."""
 
         async def look() -> Row | None:
-            return await self.database.fetch_one(
+            return await self.inspector.fetch_one(
                 "select *, state::text as state from finished_tasks where id = %s", (task_id,)
             )
 
@@ -200,4 +206,4 @@ class Engine:
 
     async def steps(self, task_id: str) -> list[Row]:
         """Return a task's journal in order."""
-        return await self.database.fetch_all("select * from steps where task_id = %s order by seq", (task_id,))
+        return await self.inspector.fetch_all("select * from steps where task_id = %s order by seq", (task_id,))

@@ -53,10 +53,10 @@ async def work(url: str, recorder: Recorder, *, lease_seconds: float = 2.0, conc
         settings = WorkerSettings(
             concurrency=concurrency, lease_seconds=lease_seconds, poll_seconds=0.5, drain_seconds=0.2, name=recorder.who
         )
-        worker = Worker(url, kinds, engine.services, engine.wakeups, settings)
+        worker = Worker(engine.url, kinds, engine.services, engine.wakeups, settings)
         worker.observers.append(work.observe)
         await worker.start()
-        upkeep = Upkeep(url, engine.wakeups, worker_id=lambda: worker.id, poll_seconds=0.5)
+        upkeep = Upkeep(engine.url, engine.wakeups, worker_id=lambda: worker.id, poll_seconds=0.5)
         await upkeep.start()
         stopped = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)

@@ -147,7 +147,11 @@ class AgentDirectory:
     async def enable(self, organization_id: str, agent: str, *, is_enabled: bool) -> AgentRecord:
         """Let an agent be chosen, or not; tasks it has in hand stay with it."""
         found = await self.get(organization_id, agent)
-        await self._database.execute("update agents set is_enabled = %s where id = %s", (is_enabled, found.id))
+        await self._database.execute(
+            "update agents set is_enabled = %s where id = %s",
+            (is_enabled, found.id),
+            organization_id=organization_id,
+        )
         return await self.get(organization_id, found.id)
 
     async def candidates(self, organization_id: str, task_kind: str) -> list[Candidate]:

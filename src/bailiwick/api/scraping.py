@@ -16,13 +16,11 @@ router = APIRouter(tags=["health"])
 # Of the whole installation; the live tasks are few, so counting them is cheap.
 _LOOK = """
 select (select coalesce(jsonb_object_agg(state, n), '{}') from (
-            select state, count(*) as n from tasks group by state) as x) as tasks,
-       (select extract(epoch from now() - min(inserted_at))::float8 from tasks
-        where state = 'available') as oldest_available_seconds,
+            select state, n from installation_tasks()) as x) as tasks,
+       installation_oldest_available() as oldest_available_seconds,
        (select count(*) from workers where state in ('active', 'draining') and lease_until > now()) as workers,
-       (select count(*) from limits where blocked_until > now()) as open_breakers,
-       (select extract(epoch from now() - min(next_fire_at))::float8 from schedules
-        where not is_paused and next_fire_at < now()) as schedule_lateness_seconds"""
+       (select count(*) from installation_open_breakers()) as open_breakers,
+       (select lag_seconds from installation_late_schedules()) as schedule_lateness_seconds"""
 
 
 @router.get(

@@ -84,7 +84,12 @@ class Connections:
         identifier = parse_id(connection_id)
         if identifier is None:
             return None
-        row = await self._database.fetch_one(f"select {_COLUMNS} from connections where id = %s", (identifier,))
+        owner = await self._database.fetch_one("select connection_organization(%s) as id", (identifier,))
+        if owner is None or owner["id"] is None:
+            return None
+        row = await self._database.fetch_one(
+            f"select {_COLUMNS} from connections where id = %s", (identifier,), organization_id=owner["id"]
+        )
         return None if row is None else _record(row)
 
     async def due(self, organization_id: str) -> list[ConnectionRecord]:

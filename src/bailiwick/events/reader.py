@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from bailiwick.events.model import Event
 from bailiwick.kernel.errors import NotFoundError
@@ -82,6 +83,8 @@ class EventReader:
 _PARTITIONED: Sequence[str] = ("events", "finished_tasks", "steps")
 _KEYS_AT_ONCE = 20_000
 
+Forgettable = Literal["event_keys", "task_keys", "redriven_records"]
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
@@ -113,8 +116,8 @@ class Retention:
         after it, and so is its journal. Keys go a day later, so that none of
         them is missed by what is still there.
         """
-        row = await self._database.fetch_one("select min(inserted_at) as oldest from tasks")
-        oldest = row["oldest"] if row else None
+        row = await self._database.fetch_one("select inserted_at from installation_oldest_task(null)")
+        oldest = row["inserted_at"] if row else None
         bound = before if oldest is None else min(before, oldest)
         partitions: list[str] = []
         for parent in _PARTITIONED:
@@ -123,18 +126,18 @@ class Retention:
         until = bound - timedelta(days=1)
         return Dropped(
             tuple(partitions),
-            event_keys=await self._forget("event_keys", "recorded_at", until),
-            task_keys=await self._forget("task_keys", "inserted_at", until),
+            event_keys=await self.forget("event_keys", until),
+            task_keys=await self.forget("task_keys", until),
         )
 
-    async def _forget(self, table: str, age: str, until: datetime) -> int:
-        """Delete old keys in short statements, so that nobody waits for a long one."""
+    async def forget(self, what: Forgettable, until: datetime) -> int:
+        """Delete what is older than a moment, in short statements, so that nobody waits for a long one."""
         deleted = 0
         while True:
-            count = await self._database.execute(
-                f"delete from {table} where ctid = any (array(select ctid from {table} where {age} < %s limit %s))",
-                (until, _KEYS_AT_ONCE),
+            row = await self._database.fetch_one(
+                "select installation_forget(%s, %s, %s) as n", (what, until, _KEYS_AT_ONCE)
             )
+            count = 0 if row is None else int(row["n"])
             deleted += count
             if count < _KEYS_AT_ONCE:
                 return deleted

@@ -10,9 +10,6 @@ from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
 
-_COLUMNS = "id, slug, name, created_at"
-
-
 class Organizations:
     """The organizations of this installation."""
 
@@ -33,8 +30,7 @@ class Organizations:
             raise InvalidInputError(f"slug {slug!r}: use lower-case letters, digits and hyphens, at most 63")
         try:
             row = await self._database.fetch_one(
-                f"insert into organizations (id, slug, name) values (%s, %s, %s) returning {_COLUMNS}",
-                (new_id(), slug, name.strip()),
+                "select * from organization_create(%s, %s, %s)", (new_id(), slug, name.strip())
             )
         except psycopg.errors.UniqueViolation as error:
             raise ConflictError(f"an organization {slug!r} exists already; choose another name or slug") from error
@@ -49,7 +45,7 @@ class Organizations:
     async def find(self, reference: str) -> Organization | None:
         """Return an organization by id or slug, or None."""
         row = await self._database.fetch_one(
-            f"select {_COLUMNS} from organizations where id = %s::uuid or slug = %s", (parse_id(reference), reference)
+            "select * from organization_find(%s::uuid, %s)", (parse_id(reference), reference)
         )
         return None if row is None else Organization(**row)
 
@@ -65,9 +61,7 @@ class Organizations:
         """Return a page of organizations, newest first."""
         limit = checked_limit(limit)
         rows = await self._database.fetch_all(
-            f"select {_COLUMNS} from organizations where %(after)s::uuid is null or id < %(after)s "
-            "order by id desc limit %(limit)s",
-            {"after": after_cursor(cursor), "limit": limit + 1},
+            "select * from organization_list(%s::uuid, %s)", (after_cursor(cursor), limit + 1)
         )
         found = [Organization(**row) for row in rows[:limit]]
         return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)

@@ -149,7 +149,7 @@ class Tracer:
             events |= {row["id"]: row for row in new_events}
             tasks |= {row["id"]: row for row in new_tasks}
             first = False
-        steps = await self._steps(list(tasks))
+        steps = await self._steps(organization_id, list(tasks))
         return Trace(about, _assembled(roots, events, tasks, steps), bool(frontier))
 
     async def _events(self, organization_id: str, ids: list[str], *, itself: bool) -> list[Row]:
@@ -177,11 +177,12 @@ class Tracer:
             organization_id=organization_id,
         )
 
-    async def _steps(self, task_ids: list[str]) -> dict[str, list[TracedStep]]:
+    async def _steps(self, organization_id: str, task_ids: list[str]) -> dict[str, list[TracedStep]]:
         rows = await self._database.fetch_all(
             "select task_id, seq, kind, name, result, milliseconds, finished_at from steps "
             "where task_id = any(%s::uuid[]) order by task_id, seq",
             (task_ids,),
+            organization_id=organization_id,
         )
         found: dict[str, list[TracedStep]] = {}
         for row in rows:

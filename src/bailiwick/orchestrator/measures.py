@@ -22,45 +22,13 @@ _WORKERS = """
 select count(*) filter (where lease_until >= now()) as alive,
        count(*) filter (where lease_until < now()) as lapsed,
        coalesce(sum(concurrency) filter (where lease_until >= now()), 0) as slots,
-       (select count(*) from tasks where state = 'executing') as executing,
+       (select coalesce(sum(n), 0)::bigint from installation_tasks() where state = 'executing') as executing,
        (select count(*) from workers where state = 'dead' and heartbeat_at > now() - interval '1 hour') as died
 from workers where state in ('active', 'draining')"""
 
-_QUEUE = "select state::text as state, count(*) as n from tasks group by state"
-
 # Never begun, and held back by no limit. Which of them still stand there a moment later is looked at again:
 # a task whose delay has just ended is old, but has not waited.
-_READY = """
-select id, kind, extract(epoch from now() - inserted_at)::float8 as age_seconds
-from tasks where state = 'available' and lane = '' and fence = 0 and (%(ids)s::uuid[] is null or id = any(%(ids)s))
-order by id limit 50"""
-
-# A wait that nothing can end: no time, no event, and no child that is still to do.
-_STUCK = """
-select count(*) as n, min(id::text) as example from tasks t
-where t.state = 'waiting' and not t.is_paused and t.run_at is null and t.wait_event is null
-  and not exists (select 1 from tasks c where c.parent_id = t.id and c.is_awaited)"""
-
-_LATE = """
-select count(*) as n, extract(epoch from now() - min(next_fire_at))::float8 as lag_seconds, min(name) as example
-from schedules where not is_paused and next_fire_at < now() - interval '1 second'"""
-
-_BREAKERS = "select subject, reason from limits where blocked_until > now() order by blocked_until desc limit 20"
-
-_ENDED = """
-select count(*) as ended, count(*) filter (where state = 'discarded') as discarded from (
-    select state, finished_at from finished_tasks order by id desc limit %s) as f
-where finished_at > now() - interval '1 hour' and state <> 'cancelled'"""
-
-_DEAD_LETTERS = """
-select kind, count(*) as n, max(reason) as example from finished_tasks
-where state = 'discarded' and finished_at > now() - interval '1 hour'
-  and id >= partition_bound(now() - interval '31 days')
-group by kind order by n desc, kind limit 5"""
-
-_REJECTED = """
-select count(*) as n, max(reason) as example from rejected_records
-where id >= partition_bound(now() - interval '1 hour') and redriven_at is null"""
+_READY = "select * from installation_ready(%(ids)s::uuid[])"
 
 
 class Measured(BaseModel):
@@ -107,14 +75,14 @@ async def measure(database: Database, data_folder: Path | None, extensions_faile
     cpu_percent = float(await asyncio.to_thread(psutil.cpu_percent, _CPU_SAMPLE_SECONDS))
     still = await database.fetch_all(_READY, {"ids": [row["id"] for row in ready]}) if ready else []
     workers = await _one(database, _WORKERS)
-    stuck, late = await _one(database, _STUCK), await _one(database, _LATE)
-    ended = await _one(database, _ENDED, _RECENT)
-    dead = await database.fetch_all(_DEAD_LETTERS)
-    rejected = await _one(database, _REJECTED)
+    stuck, late = await _one(database, _look("stuck")), await _one(database, _look("late_schedules"))
+    ended = await _one(database, "select * from installation_ended(%s)", _RECENT)
+    dead = await database.fetch_all(_look("dead_letters"))
+    rejected = await _one(database, _look("rejected"))
     disk = None if data_folder is None else await asyncio.to_thread(shutil.disk_usage, data_folder)
     not_measured = {} if disk else {"disk": "the database server is an external one; watch its disk there"}
     size = await _one(database, "select pg_database_size(current_database()) as bytes")
-    breakers = await database.fetch_all(_BREAKERS)
+    breakers = await database.fetch_all(_look("open_breakers"))
     return Measured(
         workers_alive=workers["alive"],
         workers_lapsed=workers["lapsed"],
@@ -127,7 +95,7 @@ async def measure(database: Database, data_folder: Path | None, extensions_faile
         memory_percent=float(psutil.virtual_memory().percent),
         disk_percent=None if disk is None else 100.0 * disk.used / (disk.used + disk.free),
         disk_free_bytes=None if disk is None else disk.free,
-        tasks_by_state={row["state"]: row["n"] for row in await database.fetch_all(_QUEUE)},
+        tasks_by_state={row["state"]: row["n"] for row in await database.fetch_all(_look("tasks"))},
         oldest_ready_seconds=still[0]["age_seconds"] if still else None,
         oldest_ready_kind=still[0]["kind"] if still else None,
         stuck_waits=stuck["n"],
@@ -145,6 +113,11 @@ async def measure(database: Database, data_folder: Path | None, extensions_faile
         extensions_failed=extensions_failed,
         not_measured=not_measured,
     )
+
+
+def _look(at: str) -> str:
+    # Counts and ages over all organizations: nobody may read more across them.
+    return f"select * from installation_{at}()"
 
 
 async def _one(database: Database, sql: str, *params: Any) -> Row:

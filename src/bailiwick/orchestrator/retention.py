@@ -12,12 +12,6 @@ from bailiwick.tasks import Run
 
 KIND = "system.retain"
 
-_WORKERS = """
-delete from workers w
-where w.state in ('dead', 'stopped') and w.heartbeat_at < now() - make_interval(days => %s)
-  and not exists (select 1 from tasks t where t.worker_id = w.id)"""
-_REDRIVEN = "delete from rejected_records where redriven_at < %s"
-
 
 class RetainPayload(BaseModel):
     """How much is kept; months count back from the beginning of the present one."""
@@ -41,8 +35,8 @@ class RetentionJob:
         prepared = await run.step("prepare", self._kernel.retention.prepare)
         held_by = await run.step("held back", self._held_back, before)
         dropped = Dropped(**await run.step("drop", self._drop, before))
-        workers = await run.step("workers", self._kernel.database.execute, _WORKERS, (payload.worker_days,))
-        redriven = await run.step("redriven", self._kernel.database.execute, _REDRIVEN, (before,))
+        workers = await run.step("workers", self._forget_workers, payload.worker_days)
+        redriven = await run.step("redriven", self._forget_redriven, before)
         return {
             "before": before,
             "partitions_prepared": prepared,
@@ -60,11 +54,16 @@ class RetentionJob:
     async def _drop(self, before: str) -> dict[str, Any]:
         return asdict(await self._kernel.retention.drop(before=datetime.fromisoformat(before)))
 
+    async def _forget_workers(self, days: int) -> int:
+        row = await self._kernel.database.fetch_one("select workers_forget(%s) as n", (days,))
+        return 0 if row is None else int(row["n"])
+
+    async def _forget_redriven(self, before: str) -> int:
+        return await self._kernel.retention.forget("redriven_records", datetime.fromisoformat(before))
+
     async def _held_back(self, before: str) -> str | None:
         row = await self._kernel.database.fetch_one(
-            "select id, kind, state::text as state, inserted_at from tasks where inserted_at < %s "
-            "order by inserted_at limit 1",
-            (before,),
+            "select * from installation_oldest_task(%s)", (before,)
         )
         if row is None:
             return None

@@ -105,12 +105,10 @@ class Journal:
         )
         return int(rows[0]["returned"])
 
-    async def load(self, task_ids: Sequence[str]) -> dict[str, dict[int, JournalEntry]]:
-        """Return the journals of tasks that ran before, by task and sequence number."""
+    async def load(self, worker_id: str, task_ids: Sequence[str]) -> dict[str, dict[int, JournalEntry]]:
+        """Return the journals of tasks that the worker holds and that ran before, by task and sequence number."""
         rows = await self._channels["claim"].call(
-            "select task_id, seq, kind, name, result, finished_at is null as is_open "
-            "from steps where task_id = any(%s::uuid[])",
-            (list(task_ids),),
+            "select * from task_journals(%s::uuid, %s::uuid[])", (worker_id, list(task_ids))
         )
         journals: dict[str, dict[int, JournalEntry]] = {task_id: {} for task_id in task_ids}
         for row in rows:
@@ -153,12 +151,12 @@ class Journal:
         # A batch sent again after a lost answer finds its tasks ended by itself. A
         # cancellation leaves the fence as it was but another state.
         rows = await self._channels["finish"].call(
-            "select id, fence, state::text, lane from finished_tasks where id = any(%s::uuid[])", (task_ids,)
+            "select * from task_ends(%s::uuid[])", (task_ids,)
         )
         return {
-            row["id"]: Ended(True, row["lane"] != "", woke_parent=True)
+            row["task_id"]: Ended(True, row["task_lane"] != "", woke_parent=True)
             for row in rows
-            if (row["fence"], row["state"]) == ends[row["id"]]
+            if (row["token"], row["ended_as"]) == ends[row["task_id"]]
         }
 
     async def _flush_releases(self, rows: list[RowFields]) -> list[bool | None]:

@@ -112,22 +112,21 @@ class TaskReader:
             "select seq, kind, name, result, milliseconds, started_at, finished_at "
             "from steps where task_id = %s order by seq",
             (task.id,),
+            organization_id=organization_id,
         )
         return [StepRecord(**row) for row in rows]
 
-    async def counts(self, organization_id: str | None = None) -> dict[str, int]:
-        """Return the number of tasks by state; of all organizations if none is given.
+    async def counts(self, organization_id: str) -> dict[str, int]:
+        """Return the number of tasks by state.
 
         Live states are counted, ended ones are read from the totals that the
         engine keeps in the transactions that end tasks.
         """
         rows = await self._database.fetch_all(
             "select state::text, sum(n)::bigint as n from ("
-            "  select state, count(*) as n from tasks"
-            "  where %(org)s::uuid is null or organization_id = %(org)s group by state"
+            "  select state, count(*) as n from tasks where organization_id = %(org)s group by state"
             "  union all"
-            "  select state, tasks from task_totals"
-            "  where %(org)s::uuid is null or organization_id = %(org)s) as x group by state",
+            "  select state, tasks from task_totals where organization_id = %(org)s) as x group by state",
             {"org": organization_id},
             organization_id=organization_id,
         )

@@ -20,22 +20,6 @@ from bailiwick.telemetry.metrics import SCHEDULE_LAG_SECONDS
 
 log = structlog.get_logger(__name__)
 
-_DUE = """
-select s.id, s.organization_id, s.kind, s.payload, s.priority, s.agent_id, s.cron, s.interval_seconds, s.timezone,
-       s.jitter_seconds, s.overlap, s.catch_up, s.next_fire_at, s.anchor_at, now() as now,
-       (select t.id from tasks t where t.id = s.last_task_id) as unfinished_id
-from schedules s
-where not s.is_paused and s.next_fire_at <= now()
-order by s.next_fire_at limit 500 for update of s skip locked"""
-
-_MOVE_ON = """
-update schedules s
-set next_fire_at = r.next, skipped = s.skipped + r.skipped, problem = r.problem,
-    last_fire_at = coalesce(r.fired, s.last_fire_at), last_task_id = coalesce(r.task, s.last_task_id)
-from jsonb_to_recordset(%s::jsonb) as r (
-    id uuid, next timestamptz, skipped bigint, fired timestamptz, task uuid, problem text)
-where s.id = r.id"""
-
 # A firing later than this, or than half its period, was missed: nothing ran when it was due.
 _LATE = timedelta(seconds=60)
 
@@ -64,20 +48,21 @@ class Scheduler:
     async def fire_due(self) -> int:
         """Make the tasks of all due schedules, at most 500; return how many are made."""
         async with self._database.transaction() as connection:
-            schedules = await (await connection.execute(_DUE)).fetchall()
+            schedules = await (await connection.execute("select * from schedules_due(500)")).fetchall()
             if not schedules:
                 return 0
             tasks: list[RowFields] = []
             moves: list[RowFields] = []
-            cancelled: list[str] = []
+            # With their organizations.
+            cancelled: list[tuple[str, str]] = []
             for schedule in schedules:
                 made, move = _fire_or_stop(schedule)
                 if made and schedule["unfinished_id"] is not None and schedule["overlap"] == "cancel":
-                    cancelled.append(schedule["unfinished_id"])
+                    cancelled.append((schedule["organization_id"], schedule["unfinished_id"]))
                 tasks += made
                 moves.append(move)
             await _write(connection, tasks, moves, cancelled)
-        for task_id in cancelled:
+        for _, task_id in cancelled:
             self._wakeups.announce(TAKEN, task_id)
         if tasks:
             self._wakeups.announce(TASKS)
@@ -92,10 +77,7 @@ class Scheduler:
             try:
                 while await self.fire_due() >= 500:
                     pass
-                row = await self._database.fetch_one(
-                    "select extract(epoch from min(next_fire_at) - now()) as seconds from schedules "
-                    "where not is_paused and next_fire_at is not null"
-                )
+                row = await self._database.fetch_one("select schedules_next() as seconds")
             except (psycopg.Error, BailiwickError) as error:
                 log.warning("scheduling failed; trying again", error=str(error))
                 row = {"seconds": 1.0}
@@ -160,9 +142,13 @@ def _task(schedule: Row, firing: datetime) -> RowFields:
     return row
 
 
-async def _write(connection: Connection, tasks: list[RowFields], moves: list[RowFields], cancelled: list[str]) -> None:
-    if cancelled:
-        await connection.execute("select task_cancel(null, %s::uuid[], %s)", (cancelled, "its schedule fired again"))
+async def _write(
+    connection: Connection, tasks: list[RowFields], moves: list[RowFields], cancelled: list[tuple[str, str]]
+) -> None:
+    for organization_id, task_id in cancelled:
+        await connection.execute(
+            "select task_cancel(%s, array[%s::uuid], %s)", (organization_id, task_id, "its schedule fired again")
+        )
     if tasks:
         await connection.execute("select task_enqueue(%s::jsonb)", (batch(tasks),))
-    await connection.execute(_MOVE_ON, (batch(moves),))
+    await connection.execute("select schedules_move_on(%s::jsonb)", (batch(moves),))

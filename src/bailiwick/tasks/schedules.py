@@ -155,7 +155,9 @@ class Schedules:
     async def pause(self, organization_id: str, schedule: str) -> None:
         """Fire no more until resumed."""
         found = await self.get(organization_id, schedule)
-        await self._database.execute("update schedules set is_paused = true where id = %s", (found.id,))
+        await self._database.execute(
+            "update schedules set is_paused = true where id = %s", (found.id,), organization_id=organization_id
+        )
 
     async def resume(self, organization_id: str, schedule: str) -> None:
         """Fire again from now on; firings that fell into the pause are not made up for."""
@@ -165,6 +167,7 @@ class Schedules:
             "update schedules set is_paused = false, next_fire_at = %s, problem = null "
             "where id = %s and (is_paused or next_fire_at is null)",
             (timetable.next_after(datetime.now(UTC)), found.id),
+            organization_id=organization_id,
         )
         self._wakeups.announce(SCHEDULES)
 
@@ -172,14 +175,16 @@ class Schedules:
         """Let the next firing be due at once; the overlap policy holds as ever, a pause ends."""
         found = await self.get(organization_id, schedule)
         await self._database.execute(
-            "update schedules set next_fire_at = now(), is_paused = false where id = %s", (found.id,)
+            "update schedules set next_fire_at = now(), is_paused = false where id = %s",
+            (found.id,),
+            organization_id=organization_id,
         )
         self._wakeups.announce(SCHEDULES)
 
     async def remove(self, organization_id: str, schedule: str) -> None:
         """Remove a schedule; tasks it made stay."""
         found = await self.get(organization_id, schedule)
-        await self._database.execute("delete from schedules where id = %s", (found.id,))
+        await self._database.execute("delete from schedules where id = %s", (found.id,), organization_id=organization_id)
 
     def _row(self, organization_id: str, schedule: NewSchedule, now: datetime) -> dict[str, object]:
         if not 1 <= len(schedule.name) <= 200:

@@ -238,7 +238,7 @@ class Worker:
 
     async def _begin(self, worker_id: str, tasks: list[Task]) -> None:
         resumed = [task.id for task in tasks if task.is_resumed]
-        journals = await self._journal.load(resumed) if resumed else {}
+        journals = await self._journal.load(worker_id, resumed) if resumed else {}
         TASKS_CLAIMED.inc(len(tasks))
         tasks.sort(key=lambda task: (task.priority, task.deadline_at is None, task.deadline_at or task.inserted_at))
         # While the claim was under way, hand-overs may have taken the room it was made for.

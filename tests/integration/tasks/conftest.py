@@ -8,7 +8,7 @@ from tests.support.engine import Engine
 
 
 @pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[Engine]:
+async def engine(login_url: str) -> AsyncIterator[Engine]:
     """The engine without workers; start one with ``engine.work()`` after registering handlers."""
-    async with Engine(database_url) as running:
+    async with Engine(login_url) as running:
         yield running

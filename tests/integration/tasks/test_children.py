@@ -94,12 +94,12 @@ async def test_cancelling_a_parent_ends_its_descendants(engine: Engine) -> None:
     task = await engine.add("never", {"depth": 3})
 
     async def four_wait() -> bool:
-        row = await engine.database.fetch_one("select count(*) as n from tasks where state = 'waiting'")
+        row = await engine.inspector.fetch_one("select count(*) as n from tasks where state = 'waiting'")
         return row is not None and row["n"] == 4
 
     await until(four_wait, "the whole family waits")
     assert len(await engine.control.cancel(engine.organization_id, [task])) == 4
-    rows = await engine.database.fetch_all("select state::text from finished_tasks")
+    rows = await engine.inspector.fetch_all("select state::text from finished_tasks")
     assert [row["state"] for row in rows] == ["cancelled"] * 4
 
 
@@ -165,7 +165,7 @@ async def test_children_inherit_urgency_cause_and_organization(engine: Engine) -
     await engine.work()
     task = await engine.add("parent", {"count": 1, "failing": []}, priority=0)
     await completed(engine, task)
-    row = await engine.database.fetch_one(
+    row = await engine.inspector.fetch_one(
         "select priority, organization_id, parent_id from finished_tasks where parent_id is not null"
     )
     assert row == {"priority": 0, "organization_id": engine.organization_id, "parent_id": task}

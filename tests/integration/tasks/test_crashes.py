@@ -82,7 +82,7 @@ async def test_a_task_goes_on_after_a_crash_at_any_boundary(engine: Engine, stop
         name: 2 if name == cut_off else 1 for name in ("first", "last")
     }
     assert journey.calls["child"] == 1 or stop_at == 4
-    events = await engine.database.fetch_all("select id from events")
+    events = await engine.inspector.fetch_all("select id from events")
     assert len(events) == 1
 
 
@@ -117,18 +117,18 @@ async def test_a_run_whose_task_was_taken_away_writes_nothing_more(engine: Engin
     for loop in first._loops:
         # It neither beats nor claims any more, so it does not learn that its lease lapsed.
         loop.cancel()
-    await engine.database.execute("update workers set lease_until = heartbeat_at where id = %s", (first.id,))
+    await engine.inspector.execute("update workers set lease_until = heartbeat_at where id = %s", (first.id,))
     second = await engine.work()
-    await engine.database.fetch_all("select * from worker_reap(%s, 5)", (second.id,))
+    await engine.inspector.fetch_all("select * from worker_reap(%s, 5)", (second.id,))
     second.wake()
     assert (await engine.ended(task))["result"] == "by the second"
     go_on.set()
     await until(partial(_is_idle, first), "the first run ends")
     assert refused == ["spawn: LeaseLostError", "publish: LeaseLostError", "step: LeaseLostError"]
     assert await engine.steps(task) == []
-    assert await engine.database.fetch_all("select id from events") == []
-    assert len(await engine.database.fetch_all("select id from finished_tasks")) == 1
-    assert await engine.database.fetch_all("select id from tasks") == []
+    assert await engine.inspector.fetch_all("select id from events") == []
+    assert len(await engine.inspector.fetch_all("select id from finished_tasks")) == 1
+    assert await engine.inspector.fetch_all("select id from tasks") == []
 
 
 async def _is_idle(worker: Worker) -> bool:
@@ -207,14 +207,14 @@ async def test_a_worker_that_lost_its_lease_drops_its_runs_and_works_on_under_a_
     before = worker.id
     task = await engine.add("work")
     await asyncio.wait_for(entered.wait(), 10)
-    await engine.database.execute("update workers set lease_until = heartbeat_at where id = %s", (before,))
-    await engine.database.fetch_all("select * from worker_reap(%s, 5)", (task,))
+    await engine.inspector.execute("update workers set lease_until = heartbeat_at where id = %s", (before,))
+    await engine.inspector.fetch_all("select * from worker_reap(%s, 5)", (task,))
     worker.wake()
     assert (await engine.ended(task))["result"] == 3
     assert worker.id != before
     await until(partial(_is_idle, worker), "the superseded run ends, too")
     assert ends == ["first"]
-    rows = await engine.database.fetch_all("select state from workers order by id")
+    rows = await engine.inspector.fetch_all("select state from workers order by id")
     assert [row["state"] for row in rows] == ["dead", "active"]
 
 
@@ -240,7 +240,7 @@ async def test_draining_gives_back_what_does_not_end_in_time(engine: Engine) -> 
     assert (row["state"], row["worker_id"], row["recoveries"]) == ("available", None, 0)
     await engine.work()
     assert (await engine.ended(task))["result"] == "done elsewhere"
-    rows = await engine.database.fetch_all("select state from workers order by id")
+    rows = await engine.inspector.fetch_all("select state from workers order by id")
     assert [row["state"] for row in rows] == ["stopped", "active"]
 
 

@@ -29,7 +29,7 @@ def row(engine: Engine, **fields: object) -> dict[str, object]:
 
 
 async def hand_over(engine: Engine, rows: list[dict[str, object]], worker_id: str, *, again: bool = False) -> list[str]:
-    answers = await engine.database.fetch_all(FUNCTION, (batch(rows), worker_id, again))
+    answers = await engine.inspector.fetch_all(FUNCTION, (batch(rows), worker_id, again))
     return [answer["task_id"] for answer in answers]
 
 
@@ -57,7 +57,7 @@ async def test_many_at_once_are_each_done_once(engine: Engine) -> None:
 async def test_what_waits_before_it_goes_first(engine: Engine) -> None:
     worker = await engine.work()
     # A kind that no worker here knows waits for as long as the test needs.
-    await engine.database.fetch_all("select * from task_enqueue(%s::jsonb)", (batch([row(engine, kind="unknown")]),))
+    await engine.inspector.fetch_all("select * from task_enqueue(%s::jsonb)", (batch([row(engine, kind="unknown")]),))
     rows = [row(engine)]
     assert await hand_over(engine, rows, worker.id) == []
     worker.wake()
@@ -75,7 +75,7 @@ async def test_a_limited_task_takes_the_long_way(engine: Engine) -> None:
 
 async def test_a_worker_that_was_declared_dead_is_handed_nothing(engine: Engine) -> None:
     worker = await engine.work()
-    await engine.database.execute("update workers set state = 'dead' where id = %s", (worker.id,))
+    await engine.inspector.execute("update workers set state = 'dead' where id = %s", (worker.id,))
     rows = [row(engine)]
     assert await hand_over(engine, rows, worker.id) == []
     assert (await engine.ended(str(rows[0]["id"])))["state"] == "completed"
@@ -83,7 +83,7 @@ async def test_a_worker_that_was_declared_dead_is_handed_nothing(engine: Engine)
 
 async def test_the_same_call_again_adds_nothing_and_names_what_it_still_holds(engine: Engine) -> None:
     worker_id = new_id()
-    await engine.database.execute(
+    await engine.inspector.execute(
         "insert into workers (id, name, host, pid, state, code_version, concurrency, lease_until) "
         "values (%s, 'double', 'here', 1, 'active', 'test', 1, now() + interval '1 hour')",
         (worker_id,),
@@ -91,11 +91,11 @@ async def test_the_same_call_again_adds_nothing_and_names_what_it_still_holds(en
     rows = [row(engine), row(engine)]
     ids = {str(one["id"]) for one in rows}
     assert set(await hand_over(engine, rows, worker_id)) == ids
-    await engine.database.fetch_all(
+    await engine.inspector.fetch_all(
         "select * from task_finish(%s::jsonb)", (batch([{"t": rows[0]["id"], "f": 1, "st": "completed"}]),)
     )
     assert await hand_over(engine, rows, worker_id, again=True) == [rows[1]["id"]]
-    count = await engine.database.fetch_one("select count(*) as n from tasks")
+    count = await engine.inspector.fetch_one("select count(*) as n from tasks")
     assert count is not None
     assert count["n"] == 1
 

@@ -60,14 +60,14 @@ class Bounded:
 
     async def cool_down(self) -> None:
         """Let the cool-down of every breaker be over."""
-        await self.engine.database.execute(
+        await self.engine.inspector.execute(
             "update limits set blocked_until = now() - interval '1 second' where blocked_until is not null"
         )
         self.engine.wakeups.announce("bailiwick_due")
 
     async def count(self, state: str) -> int:
         """Count live tasks in a state."""
-        row = await self.engine.database.fetch_one("select count(*) as n from tasks where state::text = %s", (state,))
+        row = await self.engine.inspector.fetch_one("select count(*) as n from tasks where state::text = %s", (state,))
         return row["n"] if row else 0
 
 
@@ -115,7 +115,7 @@ class TestAgentBreakers:
         await bounded.cool_down()
         await probing.wait()
         # Whoever looks meanwhile gets none: one probe at a time.
-        assert await bounded.engine.database.fetch_one(
+        assert await bounded.engine.inspector.fetch_one(
             "select lane_room(%s, %s) as room", (bounded.org, f"agent:{agent}")
         ) == {"room": 0}
         assert len(bounded.ran) == 1
@@ -199,7 +199,7 @@ class TestAgentBreakers:
 
 
 async def _has_ended(bounded: Bounded, task_ids: list[str]) -> bool:
-    row = await bounded.engine.database.fetch_one(
+    row = await bounded.engine.inspector.fetch_one(
         "select count(*) as n from finished_tasks where id = any(%s::uuid[])", (task_ids,)
     )
     return row is not None and row["n"] > 0
@@ -264,11 +264,11 @@ class TestConcurrencyAndRates:
         tasks = [await bounded.engine.add("note") for _ in range(8)]
         await bounded.work()
         await until(lambda: _ended_are(bounded, tasks, 3), "the burst runs")
-        await bounded.engine.database.execute("update limits set refilled_at = refilled_at - interval '201 seconds'")
+        await bounded.engine.inspector.execute("update limits set refilled_at = refilled_at - interval '201 seconds'")
         bounded.engine.wakeups.announce("bailiwick_tasks")
         await until(lambda: _ended_are(bounded, tasks, 5), "two more run")
         # However long it was quiet, the bucket holds no more than its burst.
-        await bounded.engine.database.execute("update limits set refilled_at = refilled_at - interval '1 day'")
+        await bounded.engine.inspector.execute("update limits set refilled_at = refilled_at - interval '1 day'")
         bounded.engine.wakeups.announce("bailiwick_tasks")
         await until(lambda: _ended_are(bounded, tasks, 8), "the last three run")
         assert await bounded.limit("kind:note") is not None
@@ -317,7 +317,7 @@ class TestConcurrencyAndRates:
 
 
 async def _ended_are(bounded: Bounded, task_ids: list[str], wanted: int) -> bool:
-    row = await bounded.engine.database.fetch_one(
+    row = await bounded.engine.inspector.fetch_one(
         "select count(*) as n from finished_tasks where id = any(%s::uuid[])", (task_ids,)
     )
     found = 0 if row is None else row["n"]

@@ -74,7 +74,7 @@ async def record(engine: Engine, *, pays: bool) -> dict[str, Any]:
     if pays:
         await engine.events.publish(engine.organization_id, [NewEvent("order.paid", {"by": "card"}, key=task)])
     else:
-        await engine.database.execute("update tasks set run_at = now() where id = %s", (row["id"],))
+        await engine.inspector.execute("update tasks set run_at = now() where id = %s", (row["id"],))
     ended = await engine.ended(task)
     steps = [{name: step[name] for name in ("kind", "name", "result")} for step in await engine.steps(task)]
     return {

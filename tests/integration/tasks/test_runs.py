@@ -210,7 +210,7 @@ async def test_a_redriven_task_keeps_its_finished_steps_and_counts_once(engine: 
     ended = await engine.ended(task)
     assert (ended["result"], ended["failures"]) == ("mended", 0)
     assert calls == {"once": 1}
-    totals = await engine.database.fetch_all("select state::text, tasks, cost::float as cost from task_totals")
+    totals = await engine.inspector.fetch_all("select state::text, tasks, cost::float as cost from task_totals")
     assert sorted((row["state"], row["tasks"], row["cost"]) for row in totals) == [
         ("completed", 1, 2.0),
         ("discarded", 0, 0.0),
@@ -245,7 +245,7 @@ async def test_a_run_that_ends_while_it_is_cancelled_does_not_count_as_completed
     async def handler(run: Run, payload: AnyPayload) -> str:
         del payload
         # As a cancellation whose word has not reached this worker yet.
-        await engine.database.fetch_all(
+        await engine.inspector.fetch_all(
             "select * from task_finish(jsonb_build_array(jsonb_build_object('t', %s::text, 'st', 'cancelled')))",
             (run.task.id,),
         )
@@ -314,4 +314,4 @@ async def test_what_cannot_be_a_task_is_refused_at_the_door(engine: Engine) -> N
     ):
         with pytest.raises(error):
             await engine.queue.enqueue(engine.organization_id, task)
-    assert await engine.database.fetch_all("select id from tasks") == []
+    assert await engine.inspector.fetch_all("select id from tasks") == []

@@ -34,7 +34,7 @@ class Timed:
 
     async def let_pass(self, seconds: float) -> None:
         """Move every schedule into the past by that much."""
-        await self.engine.database.execute(
+        await self.engine.inspector.execute(
             "update schedules set next_fire_at = next_fire_at - make_interval(secs => %(s)s), "
             "anchor_at = anchor_at - make_interval(secs => %(s)s)",
             {"s": seconds},
@@ -42,7 +42,7 @@ class Timed:
 
     async def tasks(self) -> list[Row]:
         """Return the live tasks, oldest first."""
-        return await self.engine.database.fetch_all("select *, state::text as state from tasks order by id")
+        return await self.engine.inspector.fetch_all("select *, state::text as state from tasks order by id")
 
 
 async def tick(run: Run, payload: AnyPayload) -> int:
@@ -96,7 +96,7 @@ async def test_the_same_firing_twice_is_one_task(timed: Timed) -> None:
     due = (await timed.get()).next_fire_at
     await timed.scheduler.fire_due()
     # As if a scheduler had died after its commit and another saw the row as it was before.
-    await timed.engine.database.execute("update schedules set next_fire_at = %s, last_task_id = null", (due,))
+    await timed.engine.inspector.execute("update schedules set next_fire_at = %s, last_task_id = null", (due,))
     await timed.scheduler.fire_due()
     assert len(await timed.tasks()) == 1
 
@@ -110,7 +110,7 @@ async def test_late_firings_keep_to_the_grid(timed: Timed) -> None:
         assert following is not None
         # To the microsecond that PostgreSQL keeps.
         assert (following - anchor) % timedelta(hours=1) == timedelta(0)
-        await timed.engine.database.execute("update schedules set next_fire_at = now()")
+        await timed.engine.inspector.execute("update schedules set next_fire_at = now()")
 
 
 async def test_a_schedule_made_with_a_first_firing_has_its_grid_there(timed: Timed) -> None:
@@ -284,7 +284,7 @@ class TestRefusals:
         await timed.put("broken")
         await timed.put("sound")
         await timed.let_pass(HOUR + 1)
-        await timed.engine.database.execute("update schedules set timezone = 'Mars/Phobos' where name = 'broken'")
+        await timed.engine.inspector.execute("update schedules set timezone = 'Mars/Phobos' where name = 'broken'")
         assert await timed.scheduler.fire_due() == 1
         broken = await timed.get("broken")
         assert broken.next_fire_at is None

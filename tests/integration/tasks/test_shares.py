@@ -136,7 +136,7 @@ async def test_the_short_way_keeps_shares_and_limits_too(engine: Engine, gauge: 
     gauge.gate.set()
 
     async def all_done() -> bool:
-        row = await engine.database.fetch_one("select count(*) as n from finished_tasks")
+        row = await engine.inspector.fetch_one("select count(*) as n from finished_tasks")
         return row is not None and row["n"] == 55
 
     await until(all_done, "all are done")
@@ -201,14 +201,14 @@ async def test_the_short_way_loses_nothing_when_its_answer_is_lost(
 async def test_a_task_behind_hundreds_of_closed_lanes_is_found(engine: Engine, gauge: Gauge) -> None:
     """Each agent of the organization is at its limit of none; one task has no agent."""
     agents = [new_id() for _ in range(1200)]
-    await engine.database.execute(
+    await engine.inspector.execute(
         "insert into limits (organization_id, subject, max_concurrency) "
         "select %s, 'agent:' || agent, 0 from unnest(%s::uuid[]) as agent",
         (engine.organization_id, agents),
     )
     tasks = [NewTask("work", {"name": "closed"}, agent_id=agent) for agent in agents]
     await engine.queue.enqueue_many(engine.organization_id, tasks)
-    await engine.database.execute(
+    await engine.inspector.execute(
         "insert into limits (organization_id, subject, max_concurrency) values (%s, 'kind:work', 100)",
         (engine.organization_id,),
     )

@@ -68,13 +68,13 @@ async def test_an_event_from_before_the_task_does_not_count(engine: Engine) -> N
     assert (await engine.ended(task))["result"] is None
 
 
-async def test_an_event_of_another_organization_does_not_count(engine: Engine, database_url: str) -> None:
+async def test_an_event_of_another_organization_does_not_count(engine: Engine, login_url: str) -> None:
     engine.knows("door.opened")
     engine.handles("wait", waiter)
     await engine.work()
     task = await engine.add("wait", {"key": "a", "timeout": 0.3})
     await engine.reaches(task, "waiting")
-    async with Engine(database_url) as other:
+    async with Engine(login_url) as other:
         other.knows("door.opened")
         await other.publish("door.opened", "a", {"by": "stranger"})
     assert (await engine.ended(task))["result"] is None
@@ -113,12 +113,12 @@ async def _is_waiting_again(engine: Engine, task: str) -> bool:
     return row is not None and row["state"] == "waiting" and row["wait_seq"] == 1
 
 
-async def test_every_event_of_concurrent_publishers_is_taken_exactly_once(engine: Engine, database_url: str) -> None:
+async def test_every_event_of_concurrent_publishers_is_taken_exactly_once(engine: Engine, login_url: str) -> None:
     engine.knows("door.opened")
     engine.handles("collect", collector)
     await engine.work(concurrency=4)
     tasks = [await engine.add("collect", {"count": 24}) for _ in range(2)]
-    async with Engine(database_url) as second, Engine(database_url) as third:
+    async with Engine(login_url) as second, Engine(login_url) as third:
         for publisher in (second, third):
             publisher.knows("door.opened")
             publisher.organization_id = engine.organization_id
@@ -136,8 +136,8 @@ async def test_an_event_that_is_committed_late_still_counts(engine: Engine) -> N
     early = await engine.publish("door.opened", "other", {"n": 1})
     await engine.publish("door.opened", "a", {"n": 2})
     await until(lambda: _is_waiting_again(engine, task), "the second wait begins")
-    await engine.database.execute("update events set key = 'a', recorded_at = now() where id = %s", (early,))
-    await engine.database.fetch_all("select task_wake_by_events(%s::uuid[])", ([early],))
+    await engine.inspector.execute("update events set key = 'a', recorded_at = now() where id = %s", (early,))
+    await engine.inspector.fetch_all("select task_wake_by_events(%s::uuid[])", ([early],))
     engine.workers[0].wake()
     assert (await engine.ended(task))["result"] == [2, 1]
 
@@ -149,13 +149,13 @@ async def test_an_event_counts_although_its_publishers_clock_lags(engine: Engine
     task = await engine.add("wait", {"key": "a"})
     await engine.reaches(task, "waiting")
     from_the_past = id_at(time_of(task) - timedelta(seconds=3))
-    await engine.database.fetch_all(
+    await engine.inspector.fetch_all(
         "select events_append(jsonb_build_array(jsonb_build_object('i', 0, 'id', %s::text, 'org', %s::text, "
         "'type', 'door.opened', 'version', 1, 'key', 'a', 'payload', '{\"by\": \"slow clock\"}'::jsonb, "
         "'occurred', now())), '[]')",
         (from_the_past, engine.organization_id),
     )
-    await engine.database.fetch_all("select task_wake_by_events(%s::uuid[])", ([from_the_past],))
+    await engine.inspector.fetch_all("select task_wake_by_events(%s::uuid[])", ([from_the_past],))
     engine.workers[0].wake()
     assert (await engine.ended(task))["result"] == {"by": "slow clock"}
 
@@ -168,8 +168,8 @@ async def test_a_wait_whose_event_came_in_a_crash_before_the_wake_up_is_found_by
     await engine.reaches(task, "waiting")
     await engine.publish("door.opened", "elsewhere", {"by": "crash"})
     # As if the publisher had died between the commit and the look for waits.
-    await engine.database.execute("update events set key = 'a'")
-    await engine.database.fetch_all("select task_wake_from_history(null)")
+    await engine.inspector.execute("update events set key = 'a'")
+    await engine.inspector.fetch_all("select task_wake_from_history(null)")
     engine.workers[0].wake()
     assert (await engine.ended(task))["result"] == {"by": "crash"}
 
@@ -184,9 +184,9 @@ async def test_a_paused_wait_is_not_ended_until_it_is_resumed(engine: Engine) ->
         await engine.reaches(task, "waiting")
     assert sorted(await engine.control.pause(engine.organization_id, [event_wait, nap])) == sorted([event_wait, nap])
     await engine.publish("door.opened", "a", {"by": "guest"})
-    await engine.database.execute("update tasks set run_at = now() - interval '1 second' where id = %s", (nap,))
-    assert (await engine.database.fetch_all("select * from task_promote(10)"))[0]["promoted"] == 0
-    await engine.database.fetch_all("select task_wake_from_history(null)")
+    await engine.inspector.execute("update tasks set run_at = now() - interval '1 second' where id = %s", (nap,))
+    assert (await engine.inspector.fetch_all("select * from task_promote(10)"))[0]["promoted"] == 0
+    await engine.inspector.fetch_all("select task_wake_from_history(null)")
     for task in (event_wait, nap):
         row = await engine.live(task)
         assert row is not None
@@ -214,7 +214,7 @@ async def test_tasks_that_follow_from_an_event_wait_for_its_siblings_of_one_comm
     await engine.events.publish(engine.organization_id, [NewEvent("door.opened", {"n": n}, key="a") for n in (1, 2)])
 
     async def result() -> Any:
-        return await engine.database.fetch_one("select result, cause_id from finished_tasks")
+        return await engine.inspector.fetch_one("select result, cause_id from finished_tasks")
 
     ended = await until(result, "the task ends")
     assert ended["result"] == [2]

@@ -52,7 +52,13 @@ class IssueHistory:
         return {"issue": settled.key, "woken": keys}
 
     async def _keep(self, rows: Sequence[RowFields]) -> Sequence[None]:
-        await self._store.database.execute("select issues_keep_history(%s::jsonb)", (batch(list(rows)),))
+        by_organization: dict[str, list[RowFields]] = {}
+        for row in rows:
+            by_organization.setdefault(str(row["org"]), []).append(row)
+        for organization_id, mine in by_organization.items():
+            await self._store.database.execute(
+                "select issues_keep_history(%s::jsonb)", (batch(mine),), organization_id=organization_id
+            )
         return [None] * len(rows)
 
     async def _close(self, case: Case, reason: str, made_by: str) -> bool:

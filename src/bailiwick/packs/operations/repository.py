@@ -15,10 +15,9 @@ from bailiwick.storage import Database, Row
 from bailiwick.storage.rows import RowFields, batch, raw
 
 _STATES = """
-select i.id, i.organization_id, i.key, i.state, i.status, i.department, i.operation, i.priority, i.opened_at,
+select i.id, i.key, i.state, i.status, i.department, i.operation, i.priority, i.opened_at,
        i.clock_started_at, i.deadline_at, i.breached_at, i.agent_id, i.duplicate_of, i.is_history, i.reopened_count
-from unnest(%s::uuid[], %s::text[]) as wanted (org, key)
-join issues i on i.organization_id = wanted.org and i.key = wanted.key"""
+from issues i where i.organization_id = current_organization() and i.key = any(%s)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +184,32 @@ class IssueStore:
         return [row["key"] for row in rows]
 
     async def _write(self, writes: Sequence[RowFields]) -> list[Row | None]:
-        rows = await self.database.fetch_all("select * from issues_write(%s::jsonb)", (batch(list(writes)),))
         answers: list[Row | None] = [None] * len(writes)
-        for row in rows:
-            answers[row["ordinal"]] = row
+        for organization_id, places in _by_organization([str(write["org"]) for write in writes]).items():
+            rows = await self.database.fetch_all(
+                "select * from issues_write(%s::jsonb)",
+                (batch([writes[place] for place in places]),),
+                organization_id=organization_id,
+            )
+            for row in rows:
+                answers[places[row["ordinal"]]] = row
         return answers
 
     async def _read(self, wanted: Sequence[tuple[str, str]]) -> list[IssueState | None]:
-        rows = await self.database.fetch_all(
-            _STATES, ([organization_id for organization_id, _ in wanted], [key for _, key in wanted])
-        )
-        found = {(row.pop("organization_id"), row["key"]): row for row in rows}
-        return [IssueState(**found[one]) if one in found else None for one in wanted]
+        answers: list[IssueState | None] = [None] * len(wanted)
+        for organization_id, places in _by_organization([one for one, _ in wanted]).items():
+            rows = await self.database.fetch_all(
+                _STATES, ([wanted[place][1] for place in places],), organization_id=organization_id
+            )
+            found = {row["key"]: IssueState(**row) for row in rows}
+            for place in places:
+                answers[place] = found.get(wanted[place][1])
+        return answers
+
+
+def _by_organization(organizations: Sequence[str]) -> dict[str, list[int]]:
+    """Return the places at which each organization stands: a statement sees one of them only."""
+    places: dict[str, list[int]] = {}
+    for place, organization_id in enumerate(organizations):
+        places.setdefault(organization_id, []).append(place)
+    return places

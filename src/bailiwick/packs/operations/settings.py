@@ -99,7 +99,9 @@ class SettingsCache:
 async def stored_settings(database: Database, organization_id: str) -> object:
     """Return what an organization has set, as it is stored and unchecked; an empty object where nothing is."""
     row = await database.fetch_one(
-        "select settings -> 'operations' as operations from organizations where id = %s", (organization_id,)
+        "select settings -> 'operations' as operations from organizations where id = %s",
+        (organization_id,),
+        organization_id=organization_id,
     )
     found = (row or {}).get("operations")
     return {} if found is None else found
@@ -133,6 +135,7 @@ async def save_settings(database: Database, organization_id: str, document: Mapp
     await database.execute(
         "update organizations set settings = settings || jsonb_build_object('operations', %s::jsonb) where id = %s",
         (encode(document, what="settings").decode(), organization_id),
+        organization_id=organization_id,
     )
     return settings
 

@@ -68,5 +68,3 @@ begin
     execute format('grant execute on function %s to bailiwick, bailiwick_engine', p_function);
 end $$;
 
--- Until every table is separated.
-alter default privileges in schema public grant select, insert, update, delete on tables to bailiwick;

@@ -22,6 +22,7 @@ begin
             execute format(
                 'create table %I partition of %I for values from (%L) to (%L)', v_name, p_parent,
                 partition_bound(v_month), partition_bound(v_month + interval '1 month'));
+            perform tenant_table(v_name::regclass);
             v_made := v_made + 1;
         end if;
     end loop;

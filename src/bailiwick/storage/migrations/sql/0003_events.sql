@@ -40,6 +40,10 @@ create table rejected_records (
 );
 create index rejected_records_listing on rejected_records (organization_id, id);
 
+select tenant_table('events');
+select tenant_table('event_keys');
+select tenant_table('rejected_records');
+
 -- Appends events and the tasks that follow from them in one transaction.
 -- p_events: [{i, id, org, type, version, key, payload, cause, occurred, dedupe, by, f}];
 -- a run's own event names the task and the fence it is published under.
@@ -90,3 +94,5 @@ begin
     join event_keys k on k.organization_id = r.org and k.dedupe_key = r.dedupe
     where r.dedupe is not null;
 end $$;
+
+select engine_function('events_append(jsonb, jsonb, boolean)');

@@ -95,6 +95,7 @@ create index tasks_by_cause on tasks (cause_id) where cause_id is not null;
 
 -- The journal. A row without finished_at is a wait that has not ended.
 create table steps (
+    organization_id uuid not null,
     task_id uuid not null,
     seq int not null,
     kind text not null,
@@ -191,3 +192,13 @@ create table schedules (
     check ((cron is null) <> (interval_seconds is null))
 ) with (fillfactor = 70);
 create index schedules_due on schedules (next_fire_at) where not is_paused and next_fire_at is not null;
+
+select tenant_table('tasks');
+select tenant_table('finished_tasks');
+select tenant_table('steps');
+select tenant_table('task_keys');
+select tenant_table('task_totals');
+select tenant_table('limits');
+select tenant_table('schedules');
+-- Workers work for everybody.
+select installation_table('workers');

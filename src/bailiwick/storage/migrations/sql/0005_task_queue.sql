@@ -242,7 +242,7 @@ as $$
 begin
     return query
     with held as materialized (
-        select r.* from jsonb_to_recordset(p_rows) as r (
+        select r.*, t.organization_id from jsonb_to_recordset(p_rows) as r (
             t uuid, f int, s int, k text, n text, r jsonb, ms real)
         join tasks t on t.id = r.t
         where t.fence = r.f and t.worker_id is not null
@@ -250,8 +250,9 @@ begin
         order by r.t
         for share of t
     ), written as (
-        insert into steps (task_id, seq, kind, name, result, fence, milliseconds, started_at, finished_at)
-        select h.t, h.s, h.k, h.n, h.r, h.f, h.ms, now() - make_interval(secs => h.ms / 1000), now()
+        insert into steps (organization_id, task_id, seq, kind, name, result, fence, milliseconds, started_at,
+                           finished_at)
+        select h.organization_id, h.t, h.s, h.k, h.n, h.r, h.f, h.ms, now() - make_interval(secs => h.ms / 1000), now()
         from held h
         -- Only the same batch sent again can conflict: an older run is fenced
         -- off, and this run has read what stood before it.
@@ -327,3 +328,26 @@ begin
     select g.id, g.lane, exists (select 1 from woken w where w.id = g.parent_id and w.state = 'available')
     from gone g;
 end $$;
+
+-- The journals of tasks that a worker holds: what a run that begins again needs.
+create function task_journals(p_worker uuid, p_tasks uuid[])
+returns table (task_id uuid, seq int, kind text, name text, result jsonb, is_open boolean)
+language sql stable as $$
+    select s.task_id, s.seq, s.kind, s.name, s.result, s.finished_at is null
+    from steps s join tasks t on t.id = s.task_id
+    where s.task_id = any (p_tasks) and t.worker_id = p_worker
+$$;
+
+-- How tasks ended, to whoever knows their ids: a batch sent again finds its own work done.
+create function task_ends(p_tasks uuid[])
+returns table (task_id uuid, token int, ended_as text, task_lane text)
+language sql stable as $$
+    select f.id, f.fence, f.state::text, f.lane from finished_tasks f where f.id = any (p_tasks)
+$$;
+
+select engine_function('task_enqueue(jsonb, boolean)');
+select engine_function('task_claim(uuid, int, text[], uuid, text, uuid[], int[], text)');
+select engine_function('task_journal(jsonb)');
+select engine_function('task_finish(jsonb)');
+select engine_function('task_journals(uuid, uuid[])');
+select engine_function('task_ends(uuid[])');

@@ -13,6 +13,7 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     v record;
+    v_org uuid;
     v_pending int;
 begin
     if jsonb_path_exists(p_rows, '$[*].ch') then
@@ -26,11 +27,12 @@ begin
             ev text, key text, after uuid, seen uuid[], ch uuid[], c numeric)
         order by x.t
     loop
-        perform 1 from tasks t where t.id = v.t and t.fence = v.f and t.worker_id is not null for no key update;
+        select t.organization_id into v_org from tasks t
+        where t.id = v.t and t.fence = v.f and t.worker_id is not null for no key update;
         continue when not found;
         if v.ss is not null then
-            insert into steps (task_id, seq, kind, name, fence)
-            values (v.t, v.ss, v.sk, v.sn, v.f) on conflict do nothing;
+            insert into steps (organization_id, task_id, seq, kind, name, fence)
+            values (v_org, v.t, v.ss, v.sk, v.sn, v.f) on conflict do nothing;
         end if;
         v_pending := 0;
         if v.ch is not null then
@@ -247,8 +249,9 @@ begin
     if not found then
         return false;
     end if;
-    insert into steps (task_id, seq, kind, name, result, fence, milliseconds, started_at, finished_at)
-    select p_new, seq, kind, name, result, 1, milliseconds, started_at, finished_at
+    insert into steps (organization_id, task_id, seq, kind, name, result, fence, milliseconds, started_at,
+                       finished_at)
+    select p_org, p_new, seq, kind, name, result, 1, milliseconds, started_at, finished_at
     from steps where task_id = p_task and seq < p_from and finished_at is not null;
     return true;
 end $$;
@@ -271,12 +274,12 @@ begin
 end $$;
 
 -- Ends unfinished tasks and all their descendants as cancelled, whoever executes
--- them. p_org null: of any organization. Returns the tasks it ended.
+-- them. Returns the tasks it ended.
 create function task_cancel(p_org uuid, p_tasks uuid[], p_reason text) returns setof uuid
 language sql as $$
     with recursive family as (
         select t.id, t.parent_id from tasks t
-        where t.id = any (p_tasks) and (p_org is null or t.organization_id = p_org)
+        where t.id = any (p_tasks) and t.organization_id = p_org
         union
         select t.id, t.parent_id from tasks t join family f on t.parent_id = f.id
     )
@@ -285,3 +288,10 @@ language sql as $$
                         '[]')
         from family m)) as f
 $$;
+
+select engine_function('task_release(jsonb)');
+select engine_function('task_promote(int)');
+select engine_function('task_wake_by_events(uuid[])');
+select engine_function('task_wake_from_history(uuid[])');
+-- For the scheduler, which has no organization of its own.
+select engine_function('task_cancel(uuid, uuid[], text)');

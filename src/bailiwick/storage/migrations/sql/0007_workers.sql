@@ -77,3 +77,21 @@ begin
     from workers w where w.state in ('active', 'draining') and w.id <> p_self;
     return next;
 end $$;
+
+-- Forgets workers that left or died long ago and hold nothing. Returns how many.
+create function workers_forget(p_days int) returns int
+language plpgsql as $$
+declare
+    v_n int;
+begin
+    delete from workers w
+    where w.state in ('dead', 'stopped') and w.heartbeat_at < now() - make_interval(days => p_days)
+      and not exists (select 1 from tasks t where t.worker_id = w.id);
+    get diagnostics v_n = row_count;
+    return v_n;
+end $$;
+
+select engine_function('worker_heartbeat(uuid, double precision)');
+select engine_function('worker_return(uuid, uuid[])');
+select engine_function('worker_reap(uuid, int)');
+select engine_function('workers_forget(int)');

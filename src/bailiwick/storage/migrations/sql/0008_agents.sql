@@ -18,3 +18,5 @@ create table agents (
 );
 create index agents_listing on agents (organization_id, id);
 create index agents_by_capability on agents using gin (capabilities);
+
+select tenant_table('agents');

@@ -25,3 +25,12 @@ alter table rejected_records add column context jsonb not null default '{}';
 -- Importing a file again repeats its rejections; what still waits to be mended is kept once.
 create unique index rejected_records_waiting on rejected_records (organization_id, source, md5(raw))
     where redriven_at is null;
+
+select tenant_table('connections');
+
+-- A connection by its id alone: a delivery names nothing else, and proves itself by its signature.
+create function connection_organization(p_id uuid) returns uuid
+language sql stable as $$
+    select c.organization_id from connections c where c.id = p_id
+$$;
+select engine_function('connection_organization(uuid)');

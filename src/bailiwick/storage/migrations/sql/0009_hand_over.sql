@@ -51,3 +51,5 @@ begin
     )
     select a.id, a.inserted_at from added a where a.state = 'executing';
 end $$;
+
+select engine_function('task_hand_over(jsonb, uuid, text, boolean)');

@@ -24,6 +24,8 @@ _FILES = (
     "0007_workers.sql",
     "0008_agents.sql",
     "0009_hand_over.sql",
+    "0009_schedules.sql",
+    "0009_watching.sql",
 )
 
 

@@ -113,3 +113,8 @@ create table issue_classifiers (
     made_at timestamptz not null default now()
 );
 create index issue_classifiers_newest on issue_classifiers (organization_id, purpose, id);
+select tenant_table('issues');
+select tenant_table('issue_transitions');
+select tenant_table('issue_results');
+select tenant_table('proposed_effects');
+select tenant_table('issue_classifiers');

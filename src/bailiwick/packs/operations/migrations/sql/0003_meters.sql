@@ -29,3 +29,6 @@ create table meter_days (
     not_checked text[] not null default '{}',
     primary key (organization_id, meter_id, day)
 );
+
+select tenant_table('meter_findings');
+select tenant_table('meter_days');
