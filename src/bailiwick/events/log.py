@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
-from bailiwick.events.model import NewEvent, Published
+from bailiwick.events.model import EventType, NewEvent, Published
 from bailiwick.events.registry import EventRegistry
+from bailiwick.kernel.concerns import Guard, unguarded
 from bailiwick.kernel.documents import encode_checked
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.kernel.ids import new_id
 from bailiwick.storage.batching import Batcher
 from bailiwick.storage.channel import Channel
+from bailiwick.storage.connections import Connection
 from bailiwick.storage.rows import RowFields, batch, raw
 from bailiwick.storage.waking import EVENTS, TASKS, Wakeups
 from bailiwick.telemetry.metrics import EVENTS_RECORDED
@@ -27,6 +29,8 @@ class _Entry:
     event_id: str
     row: RowFields
     tasks: list[RowFields]
+    # The person whose consent it needs, and for which purpose.
+    concern: tuple[str, str] | None = None
     was_sent: bool = False
 
 
@@ -37,6 +41,8 @@ class EventLog:
         self.types = types
         self._wakeups = wakeups
         self._follow = follow
+        # Who tells whether a person consents, for types that concern one.
+        self.guard: Guard = unguarded
         self._channel = Channel(url, application="bailiwick events")
         self._batcher: Batcher[_Entry, Published] = Batcher(self._flush, patience_seconds=30)
 
@@ -57,10 +63,35 @@ class EventLog:
 
         Raises:
             UnknownKindError, InvalidPayloadError, PayloadTooLargeError: refused, nothing was written.
+            ForbiddenError: an event concerns a person who does not consent; nothing was written.
             DatabaseUnavailableError: not acknowledged; with dedupe keys it is safe to call again.
         """
         entries = [self._entry(organization_id, event) for event in events]
+        for entry in entries:
+            if entry.concern is not None:
+                await self.guard(organization_id, *entry.concern)
         return await self._batcher.put_many(entries)
+
+    async def append(self, connection: Connection, organization_id: str, events: Sequence[NewEvent]) -> None:
+        """Record events in a transaction of the caller's: they stand or fall with what else it does.
+
+        Call ``announce`` once it is committed; without it followers learn of them at their next poll.
+        What concerns a person is not asked about here: whoever writes with a change knows why.
+        """
+        entries = [self._entry(organization_id, event) for event in events]
+        for ordinal, entry in enumerate(entries):
+            entry.row["i"] = ordinal
+        await connection.execute(
+            "select * from events_append(%s::jsonb, %s::jsonb, false)",
+            (batch([entry.row for entry in entries]), batch([row for entry in entries for row in entry.tasks])),
+        )
+        for entry in entries:
+            EVENTS_RECORDED.labels(entry.row["type"]).inc()
+
+    def announce(self) -> None:
+        """Tell followers and workers that there may be new events and tasks."""
+        self._wakeups.announce(TASKS)
+        self._wakeups.announce(EVENTS)
 
     def _entry(self, organization_id: str, event: NewEvent) -> _Entry:
         if event.occurred_at is not None and event.occurred_at.tzinfo is None:
@@ -83,7 +114,9 @@ class EventLog:
             row["dedupe"] = event.dedupe_key
         if event.held is not None:
             row["by"], row["f"] = event.held
-        return _Entry(event_id, row, self._follow(organization_id, event_id, event, payload))
+        return _Entry(
+            event_id, row, self._follow(organization_id, event_id, event, payload), _concern(event_type, payload)
+        )
 
     async def _flush(self, entries: list[_Entry]) -> list[Published]:
         again = any(entry.was_sent for entry in entries)
@@ -119,3 +152,9 @@ class EventLog:
             rows = await self._channel.call("select task_wake_by_events(%s::uuid[]) as woken", (keyed,))
             if rows[0]["woken"]:
                 self._wakeups.announce(TASKS)
+
+
+def _concern(event_type: EventType, payload: BaseModel) -> tuple[str, str] | None:
+    concern = event_type.concern
+    subject = None if concern is None else concern.subject(payload)
+    return None if concern is None or subject is None else (subject, concern.purpose)

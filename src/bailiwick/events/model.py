@@ -7,19 +7,23 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from bailiwick.kernel.concerns import Concern
+
 
 @dataclass(frozen=True, slots=True)
 class EventType:
     """A type of event: ``issue.opened``, the version of its schema, and what it is about.
 
     ``key`` derives the correlation key from the payload; waits and histories
-    find events by it.
+    find events by it. With a ``concern`` an event is recorded only while the
+    person it is about consents.
     """
 
     name: str
     version: int
     payload: type[BaseModel]
     key: Callable[[Any], str] | None = None
+    concern: Concern | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from bailiwick.kernel.concerns import Concern, Guard, unguarded
 from bailiwick.kernel.documents import MAX_RESULT_BYTES, encode
 from bailiwick.kernel.errors import BailiwickError, DatabaseUnavailableError, InvalidPayloadError
 from bailiwick.storage.connections import is_being_cancelled
@@ -30,6 +32,8 @@ class Attempts:
 
     def __init__(self, journal: Journal, kinds: KindRegistry, wakeups: Wakeups) -> None:
         self.observers: list[Observer] = []
+        # Who tells whether a person consents, for kinds that concern one.
+        self.guard: Guard = unguarded
         self._journal = journal
         self._kinds = kinds
         self._wakeups = wakeups
@@ -44,7 +48,7 @@ class Attempts:
         task = run.task
         kind = self._kinds.get(task.kind)
         try:
-            result = await _call(kind, run)
+            result = await _call(kind, run, self.guard)
             row = _end_row(run, "completed")
             row["r"] = raw(encode(result, what="the task's result", limit=MAX_RESULT_BYTES))
         except LeaseLostError:
@@ -105,12 +109,15 @@ class Attempts:
             observer(task, error)
 
 
-async def _call(kind: TaskKind, run: Run) -> Any:
+async def _call(kind: TaskKind, run: Run, guard: Guard) -> Any:
     """Return the handler's result; whatever ends it is an Exception, a durable wait, or our own cancellation."""
     timeout = asyncio.timeout(kind.timeout_seconds)
     try:
         async with timeout:
-            return await kind.handler(run, _payload(kind, run))
+            payload = _payload(kind, run)
+            if kind.concern is not None:
+                await _ask_first(kind.concern, run, payload, guard)
+            return await kind.handler(run, payload)
     except TimeoutError as error:
         if timeout.expired():
             raise TimeoutError(f"timed out after {kind.timeout_seconds:g} s") from error
@@ -122,6 +129,14 @@ async def _call(kind: TaskKind, run: Run) -> Any:
         raise RuntimeError("the handler awaited something that was cancelled") from error
     except SystemExit as error:
         raise RuntimeError(f"the handler tried to end the process: {error!r}") from error
+
+
+async def _ask_first(concern: Concern, run: Run, payload: BaseModel, guard: Guard) -> None:
+    subject = concern.subject(payload)
+    if subject is not None:
+        # The same question before every new step: a withdrawal has effect on what runs.
+        run.permit = partial(guard, run.task.organization_id, subject, concern.purpose)
+        await run.permit()
 
 
 def _payload(kind: TaskKind, run: Run) -> BaseModel:

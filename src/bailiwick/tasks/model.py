@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
+from bailiwick.kernel.concerns import Concern
+
 if TYPE_CHECKING:
     from bailiwick.tasks.run import Run
 
@@ -64,7 +66,9 @@ class TaskKind:
     """A kind of task: its name, what its payload must look like, and who handles it.
 
     ``timeout_seconds`` bounds one stretch of execution, from a claim to the
-    next wait or the end.
+    next wait or the end. With a ``concern`` the worker asks for the person's
+    consent before the handler begins and before each step, and discards the
+    task when there is none.
     """
 
     name: str
@@ -72,6 +76,7 @@ class TaskKind:
     payload: type[BaseModel]
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout_seconds: float = 300.0
+    concern: Concern | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Run:
     belong inside steps.
     """
 
-    __slots__ = ("_cost", "_journal", "_recorded", "_seq", "_services", "task")
+    __slots__ = ("_cost", "_journal", "_recorded", "_seq", "_services", "permit", "task")
 
     def __init__(
         self, task: Task, journal: Journal, services: Services, recorded: dict[int, JournalEntry] | None = None
@@ -64,6 +64,8 @@ class Run:
         self._recorded = recorded or {}
         self._seq = 0
         self._cost = 0.0
+        # Asked before every new step; raises when the person concerned does not consent (any more).
+        self.permit: Callable[[], Awaitable[None]] | None = None
 
     @property
     def cost(self) -> float:
@@ -90,10 +92,12 @@ class Run:
         Raises:
             InvalidPayloadError, PayloadTooLargeError: the result cannot be journaled.
             LeaseLostError: the task was taken from this worker; stop.
+            ForbiddenError: the person whom the task concerns does not consent; ``fn`` was not called.
         """
         seq, entry = self._next("step", name)
         if entry is not None:
             return cast("T", entry.result)
+        await self._ask()
         started = time.perf_counter()
         value = await _called(fn, *args, **kwargs)
         return await self._record(seq, "step", name, value, started)
@@ -144,6 +148,7 @@ class Run:
         seq, entry = self._next("spawn", kind)
         if entry is not None:
             return cast("str", entry.result)
+        await self._ask()
         started = time.perf_counter()
         child = NewTask(
             kind,
@@ -179,6 +184,7 @@ class Run:
         seq, entry = self._next("publish", event.type)
         if entry is not None:
             return cast("str", entry.result)
+        await self._ask()
         started = time.perf_counter()
         once = NewEvent(
             event.type,
@@ -214,6 +220,10 @@ class Run:
                 f"task {min(missing)} has not ended and is no child of {self.task.id}; gather what this run spawned"
             )
         return outcomes
+
+    async def _ask(self) -> None:
+        if self.permit is not None:
+            await self.permit()
 
     def _next(self, kind: str, name: str) -> tuple[int, JournalEntry | None]:
         seq = self._seq

@@ -11,6 +11,7 @@ from functools import partial
 import psycopg
 import structlog
 
+from bailiwick.kernel.concerns import Guard
 from bailiwick.kernel.errors import BailiwickError, DatabaseUnavailableError
 from bailiwick.kernel.ids import new_id
 from bailiwick.storage.connections import is_passing
@@ -93,6 +94,10 @@ class Worker:
     def observers(self) -> list[Observer]:
         """Who is told after every attempt; add to it before the start."""
         return self._attempts.observers
+
+    def guard_by(self, guard: Guard) -> None:
+        """Let this be asked for the consent of those whom tasks concern; without it such tasks are discarded."""
+        self._attempts.guard = guard
 
     @property
     def executing(self) -> int:

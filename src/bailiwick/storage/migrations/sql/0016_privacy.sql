@@ -1,1 +1,1 @@
--- Consent, data subjects, retention, legal holds.
+select 1;
