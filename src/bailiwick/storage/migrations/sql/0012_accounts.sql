@@ -16,6 +16,24 @@ create table users (
 );
 select installation_table('users');
 
+-- Once there is an administrator who can log in, there always is one.
+create function users_keep_admin() returns trigger
+language plpgsql as $$
+begin
+    if not old.is_admin or old.is_disabled or (tg_op = 'UPDATE' and new.is_admin and not new.is_disabled) then
+        return coalesce(new, old);
+    end if;
+    -- One at a time: otherwise the last two could each see the other one stay.
+    perform pg_advisory_xact_lock(hashtextextended('administrators', 0));
+    if not exists (select from users where is_admin and not is_disabled and id <> old.id) then
+        raise exception 'the installation would be without an administrator'
+            using errcode = 'integrity_constraint_violation', constraint = 'users_admin';
+    end if;
+    return coalesce(new, old);
+end $$;
+create trigger users_keep_admin before update or delete on users
+    for each row execute function users_keep_admin();
+
 create table memberships (
     organization_id uuid not null references organizations (id) on delete cascade,
     user_id uuid not null references users (id) on delete cascade,
@@ -119,7 +137,8 @@ begin
     insert into login_failures as f (email_hash, failures, last_failed_at, next_try_at)
     values (p_email_hash, 1, clock_timestamp(), clock_timestamp())
     on conflict (email_hash) do update set
-        failures = case when f.last_failed_at < clock_timestamp() - interval '1 day' then 1 else least(f.failures + 1, 1000) end,
+        failures = case when f.last_failed_at < clock_timestamp() - interval '1 day' then 1
+                        else least(f.failures + 1, 1000) end,
         last_failed_at = clock_timestamp(),
         next_try_at = case
             when f.last_failed_at < clock_timestamp() - interval '1 day' or f.failures < 4 then clock_timestamp()
@@ -128,7 +147,8 @@ begin
     if found then
         return 0;
     end if;
-    select extract(epoch from next_try_at - clock_timestamp()) into v_wait from login_failures where email_hash = p_email_hash;
+    select extract(epoch from next_try_at - clock_timestamp()) into v_wait
+    from login_failures where email_hash = p_email_hash;
     return greatest(coalesce(v_wait, 1), 0.001);
 end $$;
 
