@@ -6,8 +6,11 @@ BailiwickError
 │   ├── PayloadTooLargeError   a payload exceeds the stated limit     413
 │   └── UnknownKindError       no such task kind, event type, agent   422
 ├── NotFoundError          the thing named does not exist             404
+│   └── KeyErasedError         erased: the key that sealed it is gone  410
 ├── ConflictError          the thing is not in a state that allows it 409
 ├── UnauthorizedError      no key, or a key nobody knows              401
+│   ├── TokenRefusedError      a token that is not good               401
+│   └── TokenExpiredError      an access token whose time is over     401
 ├── ForbiddenError         a known key that may not do this           403
 ├── UnavailableError       something we need is down; try again       503
 │   ├── DatabaseUnavailableError
@@ -65,6 +68,13 @@ class NotFoundError(BailiwickError):
     http_status = 404
 
 
+class KeyErasedError(NotFoundError):
+    """What was asked for is erased: the key that sealed it was destroyed, and nobody can open it again."""
+
+    code = "key.erased"
+    http_status = 410
+
+
 class ConflictError(BailiwickError):
     """The thing exists but is not in a state that allows this."""
 
@@ -77,6 +87,18 @@ class UnauthorizedError(BailiwickError):
 
     code = "unauthorized"
     http_status = 401
+
+
+class TokenRefusedError(UnauthorizedError):
+    """An access or refresh token is forged, revoked, replayed or not for us."""
+
+    code = "token.refused"
+
+
+class TokenExpiredError(UnauthorizedError):
+    """An access token was good and its time is over; a refresh token gets the next."""
+
+    code = "token.expired"
 
 
 class ForbiddenError(BailiwickError):
