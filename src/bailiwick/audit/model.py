@@ -1,7 +1,8 @@
-"""What the audit log holds: acts and who performed them."""
+"""What the audit log holds: acts, who performed them, and the entries and roots they become."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 ActorKind = Literal["user", "key", "service", "agent", "system", "anonymous"]
@@ -37,3 +38,42 @@ class Act:
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An act in its chain: the ``seq``-th of its organization. Hashes are hexadecimal SHA-256."""
+
+    seq: int
+    id: str
+    organization_id: str
+    action: str
+    actor: Actor
+    target: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    reason: str | None
+    recorded_at: datetime
+    previous: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which entries are wanted; None asks for any. ``action`` may end in ``.*``."""
+
+    action: str | None = None
+    actor_id: str | None = None
+    target: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A signature of the installation over where a chain stood: its ``seq``-th entry had that hash."""
+
+    organization_id: str
+    number: int
+    seq: int
+    signed_at: datetime
+    kid: str

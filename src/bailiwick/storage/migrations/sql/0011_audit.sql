@@ -123,7 +123,12 @@ begin
         v_previous := v_hash;
         -- Of this moment, not of the transaction's beginning: times follow the order of the chain.
         v_at := clock_timestamp();
-        v_hash := sha256(convert_to(audit_content(v_organization, v_seq, v_one.act, v_previous, v_at), 'UTF8'));
+        -- The canonical JSON: sorted names, no spaces, UTF-8, times in UTC to the microsecond.
+        v_hash := sha256(convert_to(
+            '{"act":' || v_one.act || ',"organization_id":"' || v_organization || '","previous":"'
+            || encode(v_previous, 'hex') || '","recorded_at":"'
+            || to_char(v_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '","seq":' || v_seq || '}',
+            'UTF8'));
         insert into audit_entries (organization_id, seq, id, act, previous, hash, recorded_at)
         values (v_organization, v_seq, v_one.id, v_one.act, v_previous, v_hash, v_at);
         v_added := v_added + 1;
@@ -131,15 +136,6 @@ begin
     update audit_chains set seq = v_seq, hash = v_hash where organization_id = v_organization;
     return v_added;
 end $$;
-
--- The canonical JSON of an entry: sorted names, no spaces, UTF-8, times in UTC to the microsecond.
-create function audit_content(p_organization uuid, p_seq bigint, p_act text, p_previous bytea, p_at timestamptz)
-returns text
-language sql stable as $$
-    select '{"act":' || p_act || ',"organization_id":"' || p_organization || '","previous":"'
-        || encode(p_previous, 'hex') || '","recorded_at":"'
-        || to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '","seq":' || p_seq || '}'
-$$;
 
 -- The heads of all chains; with ``p_moved`` those that went on since their last root.
 create function audit_heads(p_moved boolean)
@@ -168,7 +164,6 @@ begin
 end $$;
 
 select engine_function('audit_append(uuid[], uuid[], text[])');
-select engine_function('audit_content(uuid, bigint, text, bytea, timestamptz)');
 select engine_function('audit_heads(boolean)');
 select engine_function('audit_append_root(uuid, bigint, bigint, text, bytea, bytea, text, timestamptz)');
 
