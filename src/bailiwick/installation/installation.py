@@ -24,10 +24,12 @@ from bailiwick.extensions import (
 )
 from bailiwick.identity import Keys, Organization, Organizations
 from bailiwick.installation.collector import relax_collector
+from bailiwick.installation.master_key import master_key_source
 from bailiwick.installation.settings import Settings
 from bailiwick.installation.warming import Warming
 from bailiwick.kernel.errors import ConflictError
 from bailiwick.orchestrator import OrchestratorExtension
+from bailiwick.outbound import AllowList
 from bailiwick.storage import Database, migrate
 from bailiwick.storage.embedded import EmbeddedServer
 from bailiwick.storage.embedded_folder import default_data_dir
@@ -40,6 +42,7 @@ from bailiwick.tasks.reader import TaskReader
 from bailiwick.tasks.scheduler import Scheduler
 from bailiwick.tasks.schedules import Schedules
 from bailiwick.tasks.services import EngineServices
+from bailiwick.vault import Vault
 
 HOME = "home"
 
@@ -65,6 +68,7 @@ class Installation:
         self.wakeups = Wakeups(url)
         self.organizations = Organizations(self.database)
         self.keys = Keys(self.database)
+        self.vault = Vault(self.database, master_key_source(settings))
         self.audit = AuditLog(self.database)
         self.queue = TaskQueue(url, registry.kinds, self.wakeups)
         self.tasks = TaskReader(self.database)
@@ -77,6 +81,7 @@ class Installation:
         self.rejections = Rejections(self.database)
         self.connections = Connections(self.database)
         self.directory = AgentDirectory(self.database, registry.agent_kinds)
+        self.outbound = AllowList.parse(settings.outbound_allowed)
         self.worker: Worker | None = None
         self._warming = Warming(())
 
@@ -211,7 +216,7 @@ class Installation:
         kernel = Kernel(
             self.database, self.events, self.event_reader, self.retention, self.queue, self.tasks,
             self.limits, self.schedules, self.directory, self.organizations, self.rejections, self.connections,
-            self.registry,
+            self.registry, self.outbound,
         )  # fmt: skip
         self.extensions = [*register_extensions(extensions, Registrar(self.registry, kernel)), *failed]
         self.registry.failed += [f"{one.name}: {one.error}" for one in self.extensions if one.state == "failed"]

@@ -20,6 +20,16 @@ class Settings(BaseSettings):
         "database URL does both.",
     )
     data_dir: Path | None = Field(default=None, description="Where the embedded server keeps its data.")
+    master_key: SecretStr | None = Field(
+        default=None,
+        description="The key that wraps all other keys, 32 random bytes as base64; without it and the two below "
+        "the embedded server's data folder has a file master.key.",
+    )
+    master_key_file: Path | None = Field(default=None, description="The file that holds the master key instead.")
+    master_key_command: str | None = Field(
+        default=None,
+        description="The program that wraps and unwraps keys instead: called with id, wrap or unwrap; speaks base64.",
+    )
     host: str = Field(default="127.0.0.1", description="The address the API listens on.")
     port: int = Field(default=8700, ge=0, le=65535, description="The API's port; 0 takes a free one.")
     worker_concurrency: int = Field(default=100, ge=1, le=5000, description="Tasks one worker executes at once.")
@@ -33,4 +43,9 @@ class Settings(BaseSettings):
     )
     health_seconds: float = Field(default=60.0, ge=1, le=86400, description="How often the platform checks itself.")
     retention_months: int = Field(default=12, ge=1, le=240, description="How many months of events and tasks stay.")
+    outbound_allowed: str = Field(
+        default="",
+        description="Hosts and networks of your own that may be called over HTTP, separated by commas: "
+        "github.corp.example, 10.20.0.0/16, idp.corp.example:8443.",
+    )
     log_level: str = Field(default="info", pattern="(?i)^(debug|info|warning|error)$", description="What is logged.")
