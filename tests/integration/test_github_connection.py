@@ -13,9 +13,11 @@ from bailiwick.connectors.github.coordinator import GitHubCoordinator, PollCurso
 from bailiwick.connectors.issues import IssueRecord
 from bailiwick.kernel.clock import ManualClock
 from bailiwick.kernel.errors import BailiwickError, InvalidInputError
+from bailiwick.outbound import AllowList, OutboundRefusedError
 from tests.support.github_double import TOKEN, Answer, GitHubDouble, running_github_double
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+LOOPBACK = AllowList.parse("127.0.0.1:*")
 MARKER = "effect-0199f0a4-5d2e-7c11-8000-3b1f5f7a9c01"
 
 
@@ -27,7 +29,9 @@ def github() -> Iterator[GitHubDouble]:
 
 @pytest.fixture
 async def client(github: GitHubDouble) -> AsyncIterator[GitHubClient]:
-    async with GitHubClient(TOKEN, base_url=github.url, timeout_seconds=5, clock=ManualClock(NOW)) as opened:
+    async with GitHubClient(
+        TOKEN, base_url=github.url, timeout_seconds=5, allow=LOOPBACK, clock=ManualClock(NOW)
+    ) as opened:
         yield opened
 
 
@@ -217,9 +221,15 @@ class TestLimitsAndFaults:
         assert raised.value.retryable is (kind is not ConnectorRefusedError)
 
     async def test_a_server_that_is_not_there_is_unavailable(self, github: GitHubDouble) -> None:
-        unused = GitHubClient(TOKEN, base_url="http://127.0.0.1:1", timeout_seconds=1)
+        unused = GitHubClient(TOKEN, base_url="http://127.0.0.1:1", timeout_seconds=1, allow=LOOPBACK)
         with pytest.raises(ConnectorUnavailableError, match="cannot be reached"):
             await unused.list_issues("acme/shop")
+
+    async def test_a_private_base_url_is_refused_unless_the_installation_allows_it(self, github: GitHubDouble) -> None:
+        client = GitHubClient(TOKEN, base_url=github.url)
+        with pytest.raises(OutboundRefusedError, match="BAILIWICK_OUTBOUND_ALLOWED"):
+            await client.list_issues("acme/shop")
+        assert github.requests == []
 
     @pytest.mark.parametrize(
         "repository", ["", "shop", "acme/../x", "acme/shop/issues", "acme/..", "a b/c", "acme/x?y"]
@@ -233,7 +243,7 @@ class TestLimitsAndFaults:
 
     async def test_an_enterprise_base_url_keeps_its_path(self, github: GitHubDouble) -> None:
         github.issue(1, created_at="2026-03-01T12:30:00Z")
-        async with GitHubClient(TOKEN, base_url=f"{github.url}/api/v3") as client:
+        async with GitHubClient(TOKEN, base_url=f"{github.url}/api/v3", allow=LOOPBACK) as client:
             page = await client.list_issues("acme/shop")
         assert page.items is not None
         assert github.requests[0].startswith("GET /api/v3/repos/acme/shop/issues?")
@@ -289,7 +299,7 @@ class TestSecrecy:
         for logger in ("", "httpx", "httpcore", "hishel"):
             caplog.set_level(logging.DEBUG, logger)
         shown: list[str] = []
-        async with GitHubClient(TOKEN, base_url=github.url, timeout_seconds=5) as client:
+        async with GitHubClient(TOKEN, base_url=github.url, timeout_seconds=5, allow=LOOPBACK) as client:
             shown += [repr(client), str(client), repr(coordinator(client))]
             for answer in (
                 Answer(200, []),

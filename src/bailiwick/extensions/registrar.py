@@ -12,6 +12,7 @@ from bailiwick.events import EventLog, EventRegistry, EventType
 from bailiwick.events.reader import EventReader, Retention
 from bailiwick.events.rejections import Rejections
 from bailiwick.identity import Organizations
+from bailiwick.outbound import AllowList
 from bailiwick.storage import Database
 from bailiwick.tasks import KindRegistry, NewTask, TaskKind, TaskQueue
 from bailiwick.tasks.limits import Limits
@@ -56,6 +57,8 @@ class Kernel:
     rejections: Rejections
     connections: Connections
     registry: "Registry"
+    # What may be reached over HTTP beside the public internet.
+    outbound: AllowList
 
 
 @dataclass(slots=True)

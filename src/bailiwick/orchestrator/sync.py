@@ -27,7 +27,9 @@ class SyncJob:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._github = GitHubSync(kernel.connections, kernel.events, kernel.rejections, kernel.limits)
+        self._github = GitHubSync(
+            kernel.connections, kernel.events, kernel.rejections, kernel.limits, allow=kernel.outbound
+        )
 
     async def handle(self, run: Run, payload: SyncPayload) -> dict[str, object]:
         """Poll each due connection in a step of its own; one that fails does not stop the next."""

@@ -115,7 +115,8 @@ class Platform:
 @pytest.fixture
 async def platform(login_url: str) -> AsyncIterator[Platform]:
     """A platform with a home, one organization and a worker."""
-    async with Installation.open(Settings(database_url=SecretStr(login_url)), extra=[Workshop()]) as installation:
+    settings = Settings(database_url=SecretStr(login_url), outbound_allowed="127.0.0.1:*")
+    async with Installation.open(settings, extra=[Workshop()]) as installation:
         await installation.first_start()
         home, ward = await installation.home(), await installation.ensure_organization(WARD)
         async with installation.run_worker():

@@ -31,7 +31,9 @@ async def connect(platform: Platform, github: GitHubDouble, **configuration: obj
 
 
 async def due_again(platform: Platform) -> None:
-    await platform.installation.database.execute("update connections set next_poll_at = now()")
+    await platform.installation.database.execute(
+        "update connections set next_poll_at = now()", organization_id=platform.organization_id
+    )
 
 
 async def connection(platform: Platform) -> ConnectionRecord:
@@ -149,7 +151,7 @@ async def test_an_outage_backs_off_opens_the_breaker_and_ends_with_the_next_succ
     await connect(platform, github)
     sync = GitHubSync(
         platform.installation.connections, platform.installation.events, platform.installation.rejections,
-        platform.installation.limits,
+        platform.installation.limits, allow=platform.installation.outbound,
     )  # fmt: skip
     waits: list[float] = []
     for _ in range(5):
@@ -164,7 +166,9 @@ async def test_an_outage_backs_off_opens_the_breaker_and_ends_with_the_next_succ
     assert report.status == "stopped"
     assert "after 5 failures in a row" in (report.problem or "")
     assert len(github.requests) == asked
-    await platform.installation.database.execute("update limits set blocked_until = now() - interval '1 second'")
+    await platform.installation.database.execute(
+        "update limits set blocked_until = now() - interval '1 second'", organization_id=platform.organization_id
+    )
     report = await sync.sync(await connection(platform))
     assert (report.status, report.events) == ("polled", 1)
     assert (await connection(platform)).last_error is None

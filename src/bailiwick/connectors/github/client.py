@@ -24,6 +24,8 @@ from bailiwick.connectors.github.manifest import MANIFEST
 from bailiwick.kernel.clock import Clock, SystemClock
 from bailiwick.kernel.documents import decode
 from bailiwick.kernel.errors import BailiwickError, InvalidInputError
+from bailiwick.outbound import AllowList, OutboundRefusedError, guarded_transport
+from bailiwick.outbound.transport import Bounds
 
 PAGE_SIZE = 100
 MAX_COMMENT_CHARACTERS = 65_536
@@ -77,9 +79,13 @@ class GitHubClient:
         *,
         base_url: str | None = None,
         timeout_seconds: float = 30.0,
+        allow: AllowList | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Prepare a client; ``base_url`` is that of a GitHub Enterprise server (``https://HOST/api/v3``)."""
+        """Prepare a client; ``base_url`` is that of a GitHub Enterprise server (``https://HOST/api/v3``).
+
+        One that is not on the public internet must be in ``allow``.
+        """
         if token is not None and (not token.isascii() or not token.isprintable() or " " in token):
             raise InvalidInputError("the GitHub token holds a character that no token has; copy it again")
         self.base_url = base_url or MANIFEST.base_url
@@ -90,6 +96,12 @@ class GitHubClient:
             user_agent=f"bailiwick/{__version__}",
             timeout=timeout_seconds,
             http_cache=False,
+            # The base URL and every redirect are somebody's choice: only what may be reached is.
+            async_transport=guarded_transport(
+                allow=allow, bounds=Bounds(total_seconds=4 * timeout_seconds, silence_seconds=timeout_seconds)
+            ),
+            trust_env=False,
+            follow_redirects=False,
             auto_retry=False,
         )
 
@@ -221,6 +233,8 @@ class GitHubClient:
             return _of_status(error.response)
         if isinstance(error, RequestTimeout):
             return ConnectorUnavailableError("GitHub did not answer in time")
+        if isinstance(error, RequestError) and isinstance(error.exc, OutboundRefusedError):
+            return error.exc
         if isinstance(error, RequestError):
             return ConnectorUnavailableError(f"GitHub cannot be reached ({type(error.exc).__name__})")
         return ConnectorUnavailableError(f"the call to GitHub failed ({type(error).__name__})")

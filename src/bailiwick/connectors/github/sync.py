@@ -17,6 +17,7 @@ from bailiwick.kernel.clock import Clock, SystemClock
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import CircuitOpenError, InvalidInputError
 from bailiwick.kernel.loading import loaded
+from bailiwick.outbound import AllowList
 from bailiwick.tasks.limits import Limits
 
 # One sync reads at most so many batches of ten pages; a large repository goes on at the next.
@@ -60,12 +61,14 @@ class GitHubSync:
         rejections: Rejections,
         limits: Limits,
         *,
+        allow: AllowList | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._connections = connections
         self._events = events
         self._rejections = rejections
         self._limits = limits
+        self._allow = allow
         self._clock = clock or SystemClock()
 
     async def sync(self, connection: ConnectionRecord) -> SyncReport:
@@ -75,7 +78,9 @@ class GitHubSync:
             await self._limits.check(connection.organization_id, subject_of(connection))
             settings = GitHubConnection.of(connection.configuration)
             door = await loaded(_CLIENT)
-            async with door.GitHubClient(settings.token(), base_url=settings.base_url, clock=self._clock) as client:
+            async with door.GitHubClient(
+                settings.token(), base_url=settings.base_url, allow=self._allow, clock=self._clock
+            ) as client:
                 coordinator = GitHubCoordinator(
                     client,
                     connection.target,
