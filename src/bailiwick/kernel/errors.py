@@ -12,6 +12,8 @@ BailiwickError
 │   ├── TokenRefusedError      a token that is not good               401
 │   └── TokenExpiredError      an access token whose time is over     401
 ├── ForbiddenError         a known key that may not do this           403
+│   └── QuotaExceededError     an organization's quota is used up     403
+├── RateLimitedError       asked too often; wait and ask again        429
 ├── UnavailableError       something we need is down; try again       503
 │   ├── DatabaseUnavailableError
 │   ├── DiskFullError
@@ -106,6 +108,33 @@ class ForbiddenError(BailiwickError):
 
     code = "forbidden"
     http_status = 403
+
+
+class QuotaExceededError(ForbiddenError):
+    """An organization would use more of a resource than its hard limit; ``resource`` names it.
+
+    403 as Kubernetes answers it, not 429: asking again soon does not help, a new
+    month, a cleanup or a higher limit does.
+    """
+
+    code = "quota.exceeded"
+
+    def __init__(self, message: str, *, organization_id: str, resource: str) -> None:
+        super().__init__(message)
+        self.organization_id = organization_id
+        self.resource = resource
+
+
+class RateLimitedError(BailiwickError):
+    """Somebody asks more often than allowed; ``retry_after_seconds`` says when the next may pass."""
+
+    code = "rate.limited"
+    http_status = 429
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UnavailableError(BailiwickError):
