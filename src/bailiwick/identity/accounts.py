@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import LiteralString
 
 import psycopg
 
@@ -79,7 +80,7 @@ class Accounts:
         if row is None:
             raise ConflictError(f"{address} has an account already")
         user = User(**row)
-        await self._record("user.created", actor, user, None, _audited(user), connection)
+        await self._record("user.created", actor, None, user, connection)
         return user
 
     async def find(self, user_id: str) -> User | None:
@@ -164,7 +165,7 @@ class Accounts:
         row = await self._database.fetch_one("select 1 as one from users where is_admin and not is_disabled limit 1")
         return row is not None
 
-    async def _change(self, user_id: str, change: str, value: object, action: str, actor: Actor) -> User:
+    async def _change(self, user_id: str, change: LiteralString, value: object, action: str, actor: Actor) -> User:
         try:
             async with self._database.transaction(INSTALLATION) as connection:
                 # Locked, so that what is audited as before is what was there.
@@ -183,25 +184,20 @@ class Accounts:
                 ).fetchone()
                 assert row is not None
                 user = User(**row)
-                await self._record(action, actor, user, _audited(User(**before)), _audited(user), connection)
+                await self._record(action, actor, User(**before), user, connection)
                 return user
         except psycopg.errors.IntegrityConstraintViolation as error:
             raise ConflictError(
                 "this is the last administrator of the installation who can log in; make another one first"
             ) from error
 
-    async def _record(
-        self,
-        action: str,
-        actor: Actor,
-        user: User,
-        before: dict[str, object] | None,
-        after: dict[str, object],
-        connection: Connection,
-    ) -> None:
-        changed = after if before is None else {key: value for key, value in after.items() if before[key] != value}
-        earlier = None if before is None else {key: before[key] for key in changed}
-        act = Act(INSTALLATION, action, actor, f"user:{user.id}", before=earlier, after=changed)
+    async def _record(self, action: str, actor: Actor, before: User | None, user: User, connection: Connection) -> None:
+        after = _audited(user)
+        earlier = None if before is None else _audited(before)
+        if earlier is not None:
+            after = {key: value for key, value in after.items() if earlier[key] != value}
+            earlier = {key: earlier[key] for key in after}
+        act = Act(INSTALLATION, action, actor, f"user:{user.id}", before=earlier, after=after)
         await self._audit.record(act, connection=connection)
 
 

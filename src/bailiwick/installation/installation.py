@@ -23,6 +23,9 @@ from bailiwick.extensions import (
     register_extensions,
 )
 from bailiwick.identity import Keys, Organization, Organizations
+from bailiwick.identity.accounts import Accounts
+from bailiwick.identity.memberships import Memberships
+from bailiwick.identity.passwords import Passwords
 from bailiwick.installation.collector import relax_collector
 from bailiwick.installation.master_key import master_key_source
 from bailiwick.installation.settings import Settings
@@ -70,6 +73,15 @@ class Installation:
         self.keys = Keys(self.database)
         self.vault = Vault(self.database, master_key_source(settings))
         self.audit = AuditLog(self.database)
+        self.accounts = Accounts(self.database, self.audit)
+        self.memberships = Memberships(self.database, self.audit)
+        self.passwords = Passwords(
+            self.database,
+            self.audit,
+            self.accounts,
+            memory_mib=settings.password_memory_mib,
+            breached_file=settings.breached_passwords_file,
+        )
         self.queue = TaskQueue(url, registry.kinds, self.wakeups)
         self.tasks = TaskReader(self.database)
         self.control = TaskControl(self.database, self.wakeups)

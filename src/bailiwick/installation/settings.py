@@ -48,4 +48,14 @@ class Settings(BaseSettings):
         description="Hosts and networks of your own that may be called over HTTP, separated by commas: "
         "github.corp.example, 10.20.0.0/16, idp.corp.example:8443.",
     )
+    open_registration: bool = Field(
+        default=False,
+        description="Whether anybody may make an account; it belongs to no organization until it is invited.",
+    )
+    password_memory_mib: int = Field(
+        default=64, ge=12, le=4096, description="The memory that checking one password takes (argon2id), in MiB."
+    )
+    breached_passwords_file: Path | None = Field(
+        default=None, description="Pwned Passwords as a sorted file of SHA1:COUNT; passwords in it are refused."
+    )
     log_level: str = Field(default="info", pattern="(?i)^(debug|info|warning|error)$", description="What is logged.")
