@@ -10,11 +10,12 @@ from bailiwick.events.model import EventType, NewEvent, Published
 from bailiwick.events.registry import EventRegistry
 from bailiwick.kernel.concerns import Guard, unguarded
 from bailiwick.kernel.documents import encode_checked
-from bailiwick.kernel.errors import InvalidInputError
+from bailiwick.kernel.errors import InvalidInputError, QuotaExceededError
 from bailiwick.kernel.ids import new_id
 from bailiwick.storage.batching import Batcher
 from bailiwick.storage.channel import Channel
 from bailiwick.storage.connections import Connection
+from bailiwick.storage.refusals import Exhausted
 from bailiwick.storage.rows import RowFields, batch, raw
 from bailiwick.storage.waking import EVENTS, TASKS, Wakeups
 from bailiwick.telemetry.metrics import EVENTS_RECORDED
@@ -45,6 +46,7 @@ class EventLog:
         self.guard: Guard = unguarded
         self._channel = Channel(url, application="bailiwick events")
         self._batcher: Batcher[_Entry, Published] = Batcher(self._flush, patience_seconds=30)
+        self._exhausted = Exhausted()
 
     async def open(self) -> None:
         """Start taking events."""
@@ -64,13 +66,20 @@ class EventLog:
         Raises:
             UnknownKindError, InvalidPayloadError, PayloadTooLargeError: refused, nothing was written.
             ForbiddenError: an event concerns a person who does not consent; nothing was written.
+            QuotaExceededError: a task would follow and the organization's tasks of the month are used up.
             DatabaseUnavailableError: not acknowledged; with dedupe keys it is safe to call again.
         """
         entries = [self._entry(organization_id, event) for event in events]
+        if any(entry.tasks for entry in entries):
+            self._exhausted.check(organization_id)
         for entry in entries:
             if entry.concern is not None:
                 await self.guard(organization_id, *entry.concern)
-        return await self._batcher.put_many(entries)
+        try:
+            return await self._batcher.put_many(entries)
+        except QuotaExceededError as error:
+            self._exhausted.note(error)
+            raise
 
     async def append(self, connection: Connection, organization_id: str, events: Sequence[NewEvent]) -> None:
         """Record events in a transaction of the caller's: they stand or fall with what else it does.

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import psycopg
 
 from bailiwick.storage.connections import is_disk_full, is_passing, unavailable
+from bailiwick.storage.refusals import refusal_of
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -134,7 +135,9 @@ class Batcher(Generic[Item, Answer]):
     async def _refuse(self, batch: list[tuple[Item, asyncio.Future[Answer]]], error: Exception) -> None:
         is_away = is_passing(error) or is_disk_full(error)
         if is_away or len(batch) == 1:
-            told = unavailable(error) if is_away and isinstance(error, psycopg.Error) else error
+            told = refusal_of(error) or error
+            if is_away and isinstance(error, psycopg.Error):
+                told = unavailable(error)
             for _, future in batch:
                 if not future.done():
                     future.set_exception(told)

@@ -19,6 +19,7 @@ from bailiwick.storage.connections import (
     is_passing,
     unavailable,
 )
+from bailiwick.storage.refusals import refusal_of
 
 Params = Sequence[object] | Mapping[str, object]
 
@@ -61,7 +62,7 @@ class Database:
         to the pool without it. Leaving by an exception rolls everything back.
 
         Raises:
-            DatabaseUnavailableError, DiskFullError: nothing was written.
+            DatabaseUnavailableError, DiskFullError, QuotaExceededError: nothing was written.
         """
         try:
             async with self._pool.connection() as connection, connection.transaction():
@@ -77,6 +78,9 @@ class Database:
                 raise asyncio.CancelledError from error
             if is_passing(error) or is_disk_full(error):
                 raise unavailable(error) from error
+            refusal = refusal_of(error)
+            if refusal is not None:
+                raise refusal from error
             raise
 
     async def fetch_all(self, sql: str, params: Params = (), *, organization_id: str | None = None) -> list[Row]:

@@ -32,7 +32,9 @@ def quota_exceeded(
     """Return the error of a quota that is used up, with what to do about it."""
     what = "the quota" if hard_limit is None else f"the quota of {hard_limit:,.6f}".rstrip("0").rstrip(".")
     so_far = "" if used is None else f" ({used:,.6f}".rstrip("0").rstrip(".") + " used)"
-    remedy = f"begins anew on {_next_month():%Y-%m-%d} UTC" if resource in _MONTHLY else "has room when some are removed"
+    remedy = (
+        f"begins anew on {_next_month():%Y-%m-%d} UTC" if resource in _MONTHLY else "has room when some are removed"
+    )
     return QuotaExceededError(
         f"{what} of {resource} is used up{so_far}; it {remedy}, or an administrator raises it with "
         f"'bailiwick quotas set {resource} --hard N'",

@@ -7,10 +7,11 @@ from typing import Protocol
 
 import orjson
 
-from bailiwick.kernel.errors import InvalidInputError
+from bailiwick.kernel.errors import InvalidInputError, QuotaExceededError
 from bailiwick.kernel.ids import new_id
 from bailiwick.storage.batching import Batcher
 from bailiwick.storage.channel import Channel
+from bailiwick.storage.refusals import Exhausted
 from bailiwick.storage.rows import RowFields, batch
 from bailiwick.storage.waking import DUE, TASKS, Wakeups
 from bailiwick.tasks.model import Enqueued, NewTask, Task
@@ -78,6 +79,7 @@ class TaskQueue:
         self._channel = Channel(url, application="bailiwick enqueue")
         self._batcher: Batcher[_Addition, Enqueued] = Batcher(self._flush, patience_seconds=30)
         self._executor: Executor | None = None
+        self._exhausted = Exhausted()
 
     def hand_to(self, executor: Executor | None) -> None:
         """Let due tasks go straight to a worker of this process while it has room for them.
@@ -104,13 +106,24 @@ class TaskQueue:
 
         Raises:
             UnknownKindError, InvalidPayloadError, PayloadTooLargeError: refused, nothing was added.
+            QuotaExceededError: the organization's tasks of the month are used up.
             DatabaseUnavailableError: not acknowledged; with a key it is safe to call again.
         """
-        return await self._batcher.put(self._addition(organization_id, task))
+        self._exhausted.check(organization_id)
+        try:
+            return await self._batcher.put(self._addition(organization_id, task))
+        except QuotaExceededError as error:
+            self._exhausted.note(error)
+            raise
 
     async def enqueue_many(self, organization_id: str, tasks: Sequence[NewTask]) -> list[Enqueued]:
         """Add tasks in as few commits as possible; all are checked before the first is added."""
-        return await self._batcher.put_many([self._addition(organization_id, task) for task in tasks])
+        self._exhausted.check(organization_id)
+        try:
+            return await self._batcher.put_many([self._addition(organization_id, task) for task in tasks])
+        except QuotaExceededError as error:
+            self._exhausted.note(error)
+            raise
 
     def _addition(self, organization_id: str, task: NewTask) -> _Addition:
         if not 0 <= task.priority <= 3:

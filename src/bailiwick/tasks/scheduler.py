@@ -61,6 +61,7 @@ class Scheduler:
                     cancelled.append((schedule["organization_id"], schedule["unfinished_id"]))
                 tasks += made
                 moves.append(move)
+            tasks = await _affordable(connection, tasks, moves)
             await _write(connection, tasks, moves, cancelled)
         for _, task_id in cancelled:
             self._wakeups.announce(TAKEN, task_id)
@@ -140,6 +141,29 @@ def _task(schedule: Row, firing: datetime) -> RowFields:
     if schedule["agent_id"] is not None:
         row["agent"] = schedule["agent_id"]
     return row
+
+
+async def _affordable(connection: Connection, tasks: list[RowFields], moves: list[RowFields]) -> list[RowFields]:
+    """Leave out what an organization's quota has no room for, so that one without room stops nobody's schedules."""
+    if not tasks:
+        return tasks
+    organizations = list({str(task["org"]) for task in tasks})
+    rows = await (await connection.execute("select * from quota_rooms(%s::uuid[])", (organizations,))).fetchall()
+    rooms = {row["org"]: int(row["room"]) for row in rows}
+    kept: list[RowFields] = []
+    for task in tasks:
+        organization_id = str(task["org"])
+        if organization_id in rooms:
+            if rooms[organization_id] == 0:
+                log.warning("schedule made no task: the quota is used up", organization_id=organization_id)
+                continue
+            rooms[organization_id] -= 1
+        kept.append(task)
+    made = {task["id"] for task in kept}
+    for move in moves:
+        if move["task"] is not None and move["task"] not in made:
+            move |= {"task": None, "fired": None, "skipped": cast("int", move["skipped"]) + 1}
+    return kept
 
 
 async def _write(

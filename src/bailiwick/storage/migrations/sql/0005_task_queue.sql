@@ -310,6 +310,10 @@ begin
         set tasks = o.tasks + excluded.tasks, seconds = o.seconds + excluded.seconds,
             cost = o.cost + excluded.cost, deadline_met = o.deadline_met + excluded.deadline_met,
             deadline_missed = o.deadline_missed + excluded.deadline_missed
+    ), spent as (
+        insert into usage_increments (organization_id, resource, day, amount)
+        select g.organization_id, 'model_spend', usage_day(now()), sum(g.charge)
+        from gone g where g.charge > 0 group by g.organization_id
     ), woken as (
         update tasks p
         set pending_children = p.pending_children - c.n,
