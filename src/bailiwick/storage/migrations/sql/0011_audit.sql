@@ -139,9 +139,11 @@ end $$;
 
 -- The heads of all chains; with ``p_moved`` those that went on since their last root.
 create function audit_heads(p_moved boolean)
-returns table (organization_id uuid, seq bigint, hash bytea, root_number bigint, root_hash bytea, at timestamptz)
+returns table (
+    organization_id uuid, seq bigint, hash bytea, root_number bigint, root_seq bigint, root_hash bytea, at timestamptz
+)
 language sql stable as $$
-    select c.organization_id, c.seq, c.hash, c.root_number, c.root_hash, clock_timestamp()
+    select c.organization_id, c.seq, c.hash, c.root_number, c.root_seq, c.root_hash, clock_timestamp()
     from audit_chains c where not p_moved or c.seq > c.root_seq order by c.organization_id
 $$;
 
