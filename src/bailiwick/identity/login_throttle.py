@@ -2,23 +2,21 @@
 
 import hashlib
 
-from bailiwick.kernel.errors import BailiwickError
+from bailiwick.kernel.errors import RateLimitedError
 from bailiwick.storage import Database
 
 
-class TooManyAttemptsError(BailiwickError):
+class TooManyAttemptsError(RateLimitedError):
     """Too many failed logins for this address; wait ``retry_after_seconds``."""
 
     code = "login.too_many_attempts"
-    http_status = 429
-    retryable = True
 
     def __init__(self, retry_after_seconds: float) -> None:
         super().__init__(
-            f"too many failed attempts; try again in {retry_after_seconds:.0f} s, or ask an administrator for a link "
-            "to set a new password"
+            f"too many failed attempts; try again in {max(1, round(retry_after_seconds))} s, or ask an administrator "
+            "for a link to set a new password",
+            retry_after_seconds=retry_after_seconds,
         )
-        self.retry_after_seconds = retry_after_seconds
 
 
 class LoginThrottle:

@@ -8,7 +8,7 @@ from datetime import datetime
 import psycopg
 
 from bailiwick.audit import Act, Actor, AuditLog
-from bailiwick.identity.permissions import Role, covers
+from bailiwick.identity.permissions import ROLES, Role, covers, may
 from bailiwick.kernel.errors import ConflictError, ForbiddenError, NotFoundError
 from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database
@@ -142,6 +142,7 @@ class Memberships:
                 "update memberships set role = %s where organization_id = %s and user_id = %s",
                 (role, organization_id, user_id),
             )
+            await _revoke_invitations(changing, organization_id, user_id, role)
             act = Act(
                 organization_id, "member.role_changed", actor, f"user:{user_id}",
                 before={"role": before}, after={"role": role},
@@ -166,6 +167,7 @@ class Memberships:
             await changing.execute(
                 "delete from memberships where organization_id = %s and user_id = %s", (organization_id, user_id)
             )
+            await _revoke_invitations(changing, organization_id, user_id, None)
             action = "member.left" if is_leaving else "member.removed"
             act = Act(organization_id, action, actor, f"user:{user_id}", before={"role": before})
             await self._audit.record(act, connection=changing)
@@ -194,6 +196,16 @@ class Memberships:
             ) from error
         except psycopg.errors.ForeignKeyViolation as error:
             raise NotFoundError("there is no such user or organization any more") from error
+
+
+async def _revoke_invitations(connection: Connection, organization_id: str, inviter_id: str, role: Role | None) -> None:
+    """Take back what a member, now of that role or none, has invited and could not invite any more."""
+    still = [one for one in ROLES if role is not None and may(role, "members:write") and covers(role, one)]
+    await connection.execute(
+        "update invitations set revoked_at = now() where organization_id = %s and invited_by = %s "
+        "and accepted_at is null and revoked_at is null and role <> all(%s)",
+        (organization_id, inviter_id, still),
+    )
 
 
 def _check_rank(rank: Role, role: Role) -> None:

@@ -88,7 +88,9 @@ create table invitations (
     role text not null check (role in ('owner', 'admin', 'developer', 'operator', 'viewer')),
     -- SHA-256 of the link's token, which is shown once and stored nowhere.
     token_hash bytea not null unique,
+    -- The user, key or service account that asked; "system" for the command line.
     invited_by text not null,
+    invited_by_name text not null,
     created_at timestamptz not null default now(),
     expires_at timestamptz not null,
     accepted_at timestamptz,
