@@ -24,6 +24,8 @@ DUE = "bailiwick_due"
 TAKEN = "bailiwick_taken"
 SCHEDULES = "bailiwick_schedules"
 EVENTS = "bailiwick_events"
+# What processes remember of an organization is void: a person was erased from it.
+ERASED = "bailiwick_erased"
 
 Listener = Callable[[str], None]
 
@@ -102,7 +104,7 @@ class Wakeups:
     async def _receive_once(self) -> None:
         connection = await connect(self._url, application="bailiwick listen")
         async with connection:
-            for topic in (TASKS, DUE, TAKEN, SCHEDULES, EVENTS):
+            for topic in (TASKS, DUE, TAKEN, SCHEDULES, EVENTS, ERASED):
                 await connection.execute(sql.SQL("listen {}").format(sql.Identifier(topic)))
             # Whatever was announced while nobody listened: look once at everything.
             for listeners in self._listeners.values():

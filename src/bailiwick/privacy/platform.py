@@ -1,0 +1,128 @@
+"""Where the platform's own tables hold personal data, and which hold none."""
+
+from bailiwick.privacy.locations import AUDIT, GDPR, OPERATIONS, SECURITY, DataMap, Location
+
+_CAUSED = "cause_id in (select e.id from events e where e.organization_id = %(org)s and e.key = any(%(records)s))"
+_OF_ITS_TASK = (
+    "(exists (select from tasks t where t.id = steps.task_id and t.organization_id = %(org)s) "
+    "or exists (select from finished_tasks f where f.id = steps.task_id and f.organization_id = %(org)s))"
+)
+_STEP_CAUSED = (
+    f"task_id in (select t.id from tasks t where t.organization_id = %(org)s and t.{_CAUSED} "
+    f"union all select f.id from finished_tasks f where f.organization_id = %(org)s and f.{_CAUSED})"
+)
+_THEIRS = "subject_id = %(subject)s"
+_SHREDDED = "sealed under the person's own key, which erasure destroys"
+
+_WORK: tuple[Location, ...] = (
+    Location(
+        "events", {"key": "name", "payload": "document"}, "replace", OPERATIONS,
+        about="key = any(%(records)s)", age="id",
+        records="select distinct key from events where organization_id = %(org)s and key is not null "
+        "and lower(payload ->> 'author') = any(%(names)s)",
+    ),
+    Location("event_keys", {"dedupe_key": "name"}, "delete", OPERATIONS, key=("dedupe_key",), age="recorded_at"),
+    Location(
+        "rejected_records", {"raw": "raw", "reason": "text", "source": "name", "context": "document"}, "replace",
+        OPERATIONS, age="id",
+    ),
+    Location(
+        "tasks", {"payload": "document", "errors": "document", "choice": "document", "wait_key": "name"}, "replace",
+        OPERATIONS, about=_CAUSED,
+    ),
+    Location(
+        "finished_tasks",
+        {"payload": "document", "errors": "document", "choice": "document", "result": "document", "reason": "text"},
+        "replace", OPERATIONS, about=_CAUSED, age="id",
+    ),
+    Location(
+        "steps", {"name": "name", "result": "document"}, "replace", OPERATIONS, key=("task_id", "seq"),
+        scope=_OF_ITS_TASK, about=_STEP_CAUSED, age="task_id",
+        spared="exists (select from tasks t where t.id = steps.task_id)",
+    ),
+    Location("task_keys", {"key": "name"}, "delete", OPERATIONS, key=("key",), age="inserted_at"),
+    Location("schedules", {"name": "name", "payload": "document", "problem": "text"}, "replace", OPERATIONS),
+    Location("limits", {"reason": "text"}, "replace", OPERATIONS, key=("subject",)),
+    Location("agents", {"name": "name", "configuration": "document"}, "replace", OPERATIONS),
+    Location(
+        "connections",
+        {"target": "name", "configuration": "document", "cursor": "document", "last_error": "text"},
+        "replace", OPERATIONS,
+    ),
+    Location(
+        "organizations", {"settings": "document"}, "replace", OPERATIONS, scope="id = %(org)s",
+        reason="settings may name the people of a roster; the organization's own name stays",
+    ),
+)  # fmt: skip
+
+_PEOPLE: tuple[Location, ...] = (
+    Location(
+        "memberships", {}, "delete", SECURITY, key=("user_id",), mine="user_id = any(%(users)s::uuid[])",
+        reason="the last owner of an organization stays one until somebody else is",
+    ),
+    Location(
+        "invitations", {"email": "name", "invited_by": "name"}, "delete", SECURITY,
+        mine="email = any(%(names)s)", age="id",
+    ),
+    Location(
+        "users", {"email": "name", "name": "name"}, "delete", SECURITY, scope="true",
+        mine="id = any(%(users)s::uuid[]) and not is_admin and not exists (select from memberships_of(users.id))",
+        reason="an account that other organizations use, or that administers the installation, stays",
+    ),
+)  # fmt: skip
+
+_PRIVACY: tuple[Location, ...] = (
+    Location("subject_identifiers", {"sealed": "raw"}, "shred", GDPR, reason=_SHREDDED, mine=_THEIRS),
+    Location("consent_changes", {"sealed_note": "raw"}, "shred", GDPR, reason=_SHREDDED, mine=_THEIRS),
+    Location("data_requests", {"archive": "raw"}, "clear", GDPR, mine=_THEIRS),
+    Location(
+        "legal_holds",
+        {"reason": "text", "release_reason": "text"},
+        "keep",
+        AUDIT,
+        reason="the ground of a hold is evidence of a legal obligation (GDPR, article 17.3 e)",
+    ),
+    Location(
+        "audit_entries",
+        {"act": "text"},
+        "keep",
+        AUDIT,
+        key=("seq",),
+        age="recorded_at",
+        reason="the audit log is chained and kept for seven years under a legal obligation (GDPR, article 17.3 b)",
+    ),
+)
+
+_WITHOUT: dict[str, str] = {
+    "api_keys": "names of keys and hashes; a key names what it is for",
+    "task_totals": "counts by kind and agent",
+    "workers": "names of machines and processes",
+    "subject_hash_keys": "a sealed random key",
+    "data_subjects": "an id and two times",
+    "consents": "an id, a purpose and a state",
+    "retention_policies": "periods",
+    "certificate_keys": "public keys and sealed private ones",
+    "master_keys": "names of keys",
+    "data_keys": "wrapped random keys; a person is named by the subject's id",
+    "audit_chains": "counters and hashes",
+    "audit_roots": "counters, hashes and signatures",
+    "audit_keys": "public keys",
+    "audit_key_secrets": "sealed private keys",
+    "alarm_rules": "bounds",
+    "passwords": "hashes; deleted with the account",
+    "login_failures": "a hash of an address, overwritten by the next success and void after a day",
+    "plans": "figures",
+    "organization_plans": "names of plans and figures",
+    "quotas": "figures",
+    "quota_crossings": "figures",
+    "usage_days": "figures",
+    "usage_increments": "figures",
+    "usage_sources": "names of meters",
+}
+
+
+def declare_platform(data_map: DataMap) -> None:
+    """Declare every table that the platform itself makes."""
+    data_map.declare(*_WORK, *_PEOPLE, *_PRIVACY)
+    for table, reason in _WITHOUT.items():
+        data_map.declare_none(table, reason)
