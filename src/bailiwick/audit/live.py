@@ -60,7 +60,9 @@ async def _walk(log: AuditLog, roots: AuditRoots, check: ChainCheck, head: Row, 
             root = await anext(signed, None)
         if progress is not None and check.seq % 1000 == 0:
             progress(check.seq)
-    if check.seq != head["seq"] or (head["seq"] and check.hash != head["hash"]):
+    if check.seq == head["seq"] and check.hash != head["hash"]:
+        raise BrokenChainError(f"entry {check.seq}: the chain's head says another hash")
+    if check.seq != head["seq"]:
         raise BrokenChainError(
             f"entry {check.seq + 1}: the chain ends here, but its head says {head['seq']} entries; its end was removed"
         )
