@@ -1,7 +1,13 @@
-"""Identity: organizations, and the keys that open the doors."""
+"""Identity: organizations, the people and programs that belong to them, and what opens the doors."""
 
-from bailiwick.identity.keys import KeyRecord, Keys
-from bailiwick.identity.model import Caller, Organization
+from bailiwick.identity.keys import IssuedKey, KeyRecord, Keys
+from bailiwick.identity.model import MACHINE, Caller, Organization
 from bailiwick.identity.organizations import Organizations, slug_of
+from bailiwick.identity.service_accounts import ServiceAccount, ServiceAccounts
+from bailiwick.identity.sessions import BrowserSession, SessionRecord, Sessions, TokenPair
+from bailiwick.identity.signing import SigningKeys
 
-__all__ = ["Caller", "KeyRecord", "Keys", "Organization", "Organizations", "slug_of"]
+__all__ = [
+    "MACHINE", "BrowserSession", "Caller", "IssuedKey", "KeyRecord", "Keys", "Organization", "Organizations",
+    "ServiceAccount", "ServiceAccounts", "SessionRecord", "Sessions", "SigningKeys", "TokenPair", "slug_of",
+]  # fmt: skip

@@ -1,7 +1,14 @@
-"""Organizations and keys."""
+"""Organizations, and who calls."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
+
+from bailiwick.audit import Actor
+from bailiwick.identity.permissions import PERMISSIONS
+
+CallerKind = Literal["user", "key", "service", "system"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +23,49 @@ class Organization:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who knocked with a valid key. Without an organization: the installation's administrator."""
+    """Who knocked, with proof of it.
 
-    key_id: str
+    ``id`` is that of the user, key or service account. ``grants`` are the
+    permissions by organization; an administrator of the installation needs none,
+    but a key of theirs may be bounded by ``scopes``. ``session_id`` is the login
+    behind a token or cookie, ``token_id`` the access token, ``key_id`` the key.
+    """
+
+    kind: CallerKind
+    id: str
     name: str
-    organization_id: str | None
+    is_admin: bool = False
+    grants: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    scopes: frozenset[str] | None = None
+    session_id: str | None = None
+    key_id: str | None = None
+    token_id: str | None = None
 
     @property
-    def is_admin(self) -> bool:
-        """Tell whether every organization is open to this caller."""
-        return self.organization_id is None
+    def is_unbounded_admin(self) -> bool:
+        """Tell whether everything is open to this caller, the installation itself included."""
+        return self.is_admin and self.scopes is None
+
+    def sees(self, organization_id: str) -> bool:
+        """Tell whether the caller belongs to an organization, or to the installation."""
+        return self.is_admin or organization_id in self.grants
+
+    def may(self, permission: str, organization_id: str) -> bool:
+        """Tell whether the caller may do something in an organization."""
+        if self.is_admin:
+            return self.scopes is None or permission in self.scopes
+        return permission in self.grants.get(organization_id, ())
+
+    def permissions_in(self, organization_id: str) -> frozenset[str]:
+        """Return everything the caller may do in an organization."""
+        if self.is_admin:
+            return frozenset(PERMISSIONS) if self.scopes is None else self.scopes
+        return self.grants.get(organization_id, frozenset())
+
+    def actor(self, address: str | None = None) -> Actor:
+        """Return the caller as the audit log names who acts."""
+        return Actor(self.kind, self.id, self.name, address)
+
+
+# Commands on the machine itself: whoever can read its database is the administrator already.
+MACHINE = Caller("system", "system", "the command line", is_admin=True)

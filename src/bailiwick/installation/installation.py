@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager, suppress
 from bailiwick import __version__
 from bailiwick.agents import AgentDirectory
 from bailiwick.audit import AuditLog
+from bailiwick.audit.alarms import Alarm, Alarms
+from bailiwick.audit.keys import AuditKeys
+from bailiwick.audit.roots import AuditRoots
 from bailiwick.connectors.connections import Connections
 from bailiwick.connectors.intake import Intake
 from bailiwick.events import EventLog
@@ -22,16 +25,21 @@ from bailiwick.extensions import (
     find_extensions,
     register_extensions,
 )
-from bailiwick.identity import Keys, Organization, Organizations
+from bailiwick.identity import Keys, Organization, Organizations, ServiceAccounts, Sessions, SigningKeys
 from bailiwick.identity.accounts import Accounts
+from bailiwick.identity.invitations import Invitations
 from bailiwick.identity.memberships import Memberships
+from bailiwick.identity.owner_link import OwnerLink
+from bailiwick.identity.password_resets import PasswordResets
 from bailiwick.identity.passwords import Passwords
 from bailiwick.installation.collector import relax_collector
 from bailiwick.installation.master_key import master_key_source
 from bailiwick.installation.settings import Settings
 from bailiwick.installation.warming import Warming
 from bailiwick.kernel.errors import ConflictError
+from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.orchestrator import OrchestratorExtension
+from bailiwick.orchestrator.auditing import event_of
 from bailiwick.outbound import AllowList
 from bailiwick.storage import Database, migrate
 from bailiwick.storage.embedded import EmbeddedServer
@@ -70,9 +78,14 @@ class Installation:
         self.database = Database(url)
         self.wakeups = Wakeups(url)
         self.organizations = Organizations(self.database)
-        self.keys = Keys(self.database)
         self.vault = Vault(self.database, master_key_source(settings))
         self.audit = AuditLog(self.database)
+        self.audit_roots = AuditRoots(self.database, AuditKeys(self.database, self.vault))
+        self.alarms = Alarms(self.database, rules=settings.alarm_rules, tell=self._tell)
+        self.keys = Keys(self.database, self.audit)
+        self.service_accounts = ServiceAccounts(self.database, self.audit)
+        self.signing = SigningKeys(self.database, self.vault, self.audit, issuer="bailiwick")
+        self.sessions = Sessions(self.database, self.signing, self.audit)
         self.accounts = Accounts(self.database, self.audit)
         self.memberships = Memberships(self.database, self.audit)
         self.passwords = Passwords(
@@ -82,6 +95,10 @@ class Installation:
             memory_mib=settings.password_memory_mib,
             breached_file=settings.breached_passwords_file,
         )
+        people = (self.database, self.audit, self.accounts, self.memberships, self.passwords)
+        self.invitations = Invitations(*people)
+        self.owner_link = OwnerLink(*people)
+        self.password_resets = PasswordResets(self.database, self.audit, self.accounts, self.passwords)
         self.queue = TaskQueue(url, registry.kinds, self.wakeups)
         self.tasks = TaskReader(self.database)
         self.control = TaskControl(self.database, self.wakeups)
@@ -228,15 +245,23 @@ class Installation:
         kernel = Kernel(
             self.database, self.events, self.event_reader, self.retention, self.queue, self.tasks,
             self.limits, self.schedules, self.directory, self.organizations, self.rejections, self.connections,
-            self.registry, self.outbound,
+            self.registry, self.outbound, self.audit, self.audit_roots, self.alarms,
         )  # fmt: skip
         self.extensions = [*register_extensions(extensions, Registrar(self.registry, kernel)), *failed]
         self.registry.failed += [f"{one.name}: {one.error}" for one in self.extensions if one.state == "failed"]
         await self.wakeups.start()
         await self.queue.open()
         await self.events.open()
+        await self.audit.open()
+
+    async def _tell(self, alarm: Alarm) -> None:
+        """Record an alarm as an event; those about the installation in the home organization."""
+        told = (await self.home()).id if alarm.organization_id == INSTALLATION else alarm.organization_id
+        await self.events.publish(told, [event_of(alarm)])
 
     async def _stop(self) -> None:
+        await self.alarms.close()
+        await self.audit.close()
         await self.events.close()
         await self.queue.close()
         await self.wakeups.close()

@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bailiwick.audit.alarms import AlarmRule, RuleName
+
 
 class Settings(BaseSettings):
     """Everything that can be set, each as ``BAILIWICK_<NAME>``."""
@@ -31,6 +33,11 @@ class Settings(BaseSettings):
         description="The program that wraps and unwraps keys instead: called with id, wrap or unwrap; speaks base64.",
     )
     host: str = Field(default="127.0.0.1", description="The address the API listens on.")
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses and networks of the reverse proxies in front, separated by commas; only what they say "
+        "in X-Forwarded-For and X-Forwarded-Proto is believed.",
+    )
     port: int = Field(default=8700, ge=0, le=65535, description="The API's port; 0 takes a free one.")
     worker_concurrency: int = Field(default=100, ge=1, le=5000, description="Tasks one worker executes at once.")
     worker_lease_seconds: float = Field(
@@ -58,4 +65,24 @@ class Settings(BaseSettings):
     breached_passwords_file: Path | None = Field(
         default=None, description="Pwned Passwords as a sorted file of SHA1:COUNT; passwords in it are refused."
     )
+    tls_certificate: Path | None = Field(
+        default=None, description="The API's certificate chain as a PEM file; with it and its key HTTPS only is spoken."
+    )
+    tls_key: Path | None = Field(default=None, description="The private key of the certificate, a PEM file.")
+    alarm_login_failures: int = Field(
+        default=5, ge=1, le=1_000_000, description="Failed logins of an account or address that raise an alarm."
+    )
+    alarm_login_minutes: float = Field(default=15.0, ge=1, le=1440, description="Within how many minutes.")
+    alarm_reads: int = Field(
+        default=100, ge=1, le=1_000_000_000, description="Records that one caller reads before an alarm is raised."
+    )
+    alarm_read_minutes: float = Field(default=60.0, ge=1, le=1440, description="Within how many minutes.")
     log_level: str = Field(default="info", pattern="(?i)^(debug|info|warning|error)$", description="What is logged.")
+
+    @property
+    def alarm_rules(self) -> dict[RuleName, AlarmRule]:
+        """The alarm rules of the installation, which an organization may replace by its own."""
+        return {
+            "login_failures": AlarmRule(self.alarm_login_failures, self.alarm_login_minutes * 60),
+            "mass_reads": AlarmRule(self.alarm_reads, self.alarm_read_minutes * 60),
+        }

@@ -1,4 +1,4 @@
--- Organizations and the keys that open the doors.
+-- Organizations.
 
 create table organizations (
     id uuid primary key,
@@ -41,17 +41,3 @@ $$;
 select engine_function('organization_find(uuid, text)');
 select engine_function('organization_create(uuid, text, text)');
 select engine_function('organization_list(uuid, int)');
-
--- A key without an organization opens the whole installation.
-create table api_keys (
-    id uuid primary key,
-    organization_id uuid references organizations (id),
-    name text not null,
-    prefix text not null,
-    key_hash bytea not null unique,
-    created_at timestamptz not null default now(),
-    last_used_at timestamptz,
-    expires_at timestamptz,
-    revoked_at timestamptz
-);
-grant select, insert, update, delete on api_keys to bailiwick;
