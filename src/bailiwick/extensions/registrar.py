@@ -7,6 +7,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from bailiwick.agents import Agent, AgentDirectory, NewAgent
 from bailiwick.agents.work import agent_task_kind
+from bailiwick.audit import AuditLog
+from bailiwick.audit.alarms import Alarms
+from bailiwick.audit.roots import AuditRoots
 from bailiwick.connectors.connections import Connections
 from bailiwick.events import EventLog, EventRegistry, EventType
 from bailiwick.events.reader import EventReader, Retention
@@ -59,6 +62,9 @@ class Kernel:
     registry: "Registry"
     # What may be reached over HTTP beside the public internet.
     outbound: AllowList
+    audit: AuditLog
+    audit_roots: AuditRoots
+    alarms: Alarms
 
 
 @dataclass(slots=True)

@@ -39,6 +39,12 @@ class Settings(BaseSettings):
         "in X-Forwarded-For and X-Forwarded-Proto is believed.",
     )
     port: int = Field(default=8700, ge=0, le=65535, description="The API's port; 0 takes a free one.")
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s?#]+/?$",
+        description="The address under which people reach the platform; default http://HOST:PORT. Links, passkeys and "
+        "logins at identity providers are made for it.",
+    )
     worker_concurrency: int = Field(default=100, ge=1, le=5000, description="Tasks one worker executes at once.")
     worker_lease_seconds: float = Field(
         default=10.0, ge=1, le=600, description="How long after its last sign of life a worker counts as dead."
@@ -86,3 +92,13 @@ class Settings(BaseSettings):
             "login_failures": AlarmRule(self.alarm_login_failures, self.alarm_login_minutes * 60),
             "mass_reads": AlarmRule(self.alarm_reads, self.alarm_read_minutes * 60),
         }
+
+    def address(self, port: int | None = None) -> str:
+        """Return the address under which people reach the platform, without a slash at its end.
+
+        ``port`` is the one that is listened on, where the settings leave it open.
+        """
+        if self.public_url is not None:
+            return self.public_url.rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{port or self.port}"
