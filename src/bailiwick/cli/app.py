@@ -44,6 +44,8 @@ COMMANDS: Mapping[str, Entry] = {
     "limits": Entry("bailiwick.cli.limits", _SEE, "Bound or stop an organization, a kind or an agent."),
     "backtest": Entry("bailiwick.cli.backtest", _SEE, "Score the agents' decisions against closed issues."),
     "orgs": Entry("bailiwick.cli.orgs", _KEEP, "List, create and set up organizations."),
+    "users": Entry("bailiwick.cli.users", _KEEP, "List, create and disable users; make links to get in."),
+    "members": Entry("bailiwick.cli.members", _KEEP, "Say who belongs to an organization, in which role; invite."),
     "keys": Entry("bailiwick.cli.keys", _KEEP, "List, create and revoke API keys."),
     "doctor": Entry("bailiwick.cli.doctor", _KEEP, "Check everything the platform needs, with the next step."),
     "bench": Entry("bailiwick.bench.command", _KEEP, "Measure speed and memory."),

@@ -59,6 +59,19 @@ class Passwords:
         )
         await self._audit.record(Act(INSTALLATION, "password.set", actor, f"user:{user_id}"), connection=connection)
 
+    async def create_user(self, email: str, name: str, password: str, *, actor: Actor, is_admin: bool = False) -> User:
+        """Make a user with a password.
+
+        Raises:
+            InvalidInputError: email, name or password cannot be accepted.
+            ConflictError: the address is another user's.
+        """
+        prepared = await self.prepare(password, email=email, name=name)
+        async with self._database.transaction(INSTALLATION) as connection:
+            user = await self._accounts.create(email, name, actor=actor, is_admin=is_admin, connection=connection)
+            await self.store(user.id, prepared, actor=actor, connection=connection)
+        return user
+
     async def set(self, user: User, password: str, *, actor: Actor) -> None:
         """Give a user a password, and let them try it at once however often others failed.
 
