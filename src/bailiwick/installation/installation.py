@@ -36,6 +36,7 @@ from bailiwick.installation.collector import relax_collector
 from bailiwick.installation.master_key import master_key_source
 from bailiwick.installation.settings import Settings
 from bailiwick.installation.warming import Warming
+from bailiwick.installation.ways_in import WaysIn
 from bailiwick.kernel.errors import ConflictError
 from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.orchestrator import OrchestratorExtension
@@ -111,6 +112,7 @@ class Installation:
         self.connections = Connections(self.database)
         self.directory = AgentDirectory(self.database, registry.agent_kinds)
         self.outbound = AllowList.parse(settings.outbound_allowed)
+        self.ways_in = WaysIn(self)
         self.worker: Worker | None = None
         self._warming = Warming(())
 

@@ -1,0 +1,188 @@
+"""Logins: from the first factor to a user who has proved who they are. Sessions begin where this ends."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from bailiwick.audit import Actor
+from bailiwick.identity.accounts import Accounts, User
+from bailiwick.identity.ceremonies import Ceremonies, Ceremony
+from bailiwick.identity.login_rules import LoginRules
+from bailiwick.identity.passkeys import PasskeyOptions
+from bailiwick.identity.passwords import Passwords
+from bailiwick.identity.second_factors import FactorKind, Proof, SecondFactors
+from bailiwick.identity.totp import Enrolment
+from bailiwick.kernel.errors import ConflictError, ForbiddenError, UnauthorizedError
+
+# RFC 8176, as sessions and tokens carry them.
+Method = Literal["pwd", "otp", "hwk", "fed"]
+
+_SECOND_FACTOR = "login.second_factor"
+_LIFETIME_SECONDS = 300
+# Typing errors; guesses are counted over all logins of a user.
+_TRIES = 5
+_METHODS: Mapping[FactorKind, Method] = {"totp": "otp", "recovery_code": "otp", "passkey": "hwk"}
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """Who has proved who they are, and how. ``recovery_codes`` are those of a second factor set up on the way."""
+
+    user: User
+    methods: tuple[Method, ...]
+    recovery_codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SecondFactorNeeded:
+    """The first factor was right; ``continuation`` goes on with one of ``kinds`` within five minutes.
+
+    Without a kind one has to be set up first, because an organization asks for it.
+    """
+
+    continuation: str
+    kinds: tuple[FactorKind, ...]
+
+
+LoginStep = LoggedIn | SecondFactorNeeded
+
+
+class Logins:
+    """The ways in. Each ends in a user and the list of methods that proved it."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        passwords: Passwords,
+        factors: SecondFactors,
+        rules: LoginRules,
+        ceremonies: Ceremonies,
+    ) -> None:
+        self._accounts = accounts
+        self._passwords = passwords
+        self._factors = factors
+        self._rules = rules
+        self._ceremonies = ceremonies
+
+    async def with_password(self, email: str, password: str, *, address: str | None) -> LoginStep:
+        """Log in with email address and password.
+
+        Raises:
+            UnauthorizedError, TooManyAttemptsError, ForbiddenError: as `Passwords.authenticate`.
+        """
+        return await self._after(await self._passwords.authenticate(email, password, address=address), "pwd")
+
+    async def with_identity(self, user: User, *, is_second_factor_trusted: bool) -> LoginStep:
+        """Log in whom an identity provider vouched for; trusted ones have asked for a second factor themselves."""
+        if is_second_factor_trusted:
+            return LoggedIn(user, ("fed",))
+        return await self._after(user, "fed")
+
+    async def begin_passkey(self) -> PasskeyOptions:
+        """Return what a browser needs for a login with nothing but a passkey."""
+        return await self._factors.passkeys.begin_use("login")
+
+    async def with_passkey(self, ceremony: str, credential: Mapping[str, Any]) -> LoggedIn:
+        """Log in with a passkey alone: the device, and whoever holds it verified by it.
+
+        Raises:
+            UnauthorizedError: it proves nothing.
+            ForbiddenError: the account is disabled.
+        """
+        user_id = await self._factors.passkeys.finish_use("login", ceremony, credential)
+        return LoggedIn(await self._admitted(user_id), ("hwk",))
+
+    async def begin_second_passkey(self, continuation: str) -> PasskeyOptions:
+        """Return what a browser needs to give a passkey as the second factor.
+
+        Raises:
+            UnauthorizedError: the continuation is over.
+        """
+        begun = await self._ceremonies.try_once(continuation, _SECOND_FACTOR)
+        return await self._factors.passkeys.begin_use("second_factor", user_id=_user_of(begun))
+
+    async def with_second_factor(
+        self, continuation: str, proof: Proof, *, address: str | None, at: datetime | None = None
+    ) -> LoggedIn:
+        """Finish a login with a second factor. A continuation works once, and takes a few wrong codes.
+
+        Raises:
+            UnauthorizedError: the factor is wrong, or the continuation over.
+            TooManyCodesError: too many were wrong lately.
+            ForbiddenError: the account was disabled meanwhile.
+        """
+        begun = await self._ceremonies.try_once(continuation, _SECOND_FACTOR)
+        user_id = _user_of(begun)
+        if begun.document["enrols"]:
+            raise ConflictError("set up a second factor first, with the enrolment of this login")
+        await self._factors.check(user_id, proof, address=address, at=at)
+        # Two right answers at once: one login.
+        await self._ceremonies.finish(continuation, _SECOND_FACTOR)
+        return LoggedIn(await self._admitted(user_id), (*begun.document["methods"], _METHODS[proof.kind]))
+
+    async def begin_enrolment(self, continuation: str) -> Enrolment:
+        """Return the authenticator secret of a login that must not end without a second factor.
+
+        Raises:
+            UnauthorizedError: the continuation is over.
+            ConflictError: there is a second factor already.
+        """
+        begun = await self._enrolling(continuation)
+        user = await self._admitted(_user_of(begun))
+        return await self._factors.totp.enrol(user.id, user.email)
+
+    async def finish_enrolment(
+        self, continuation: str, code: str, *, address: str | None, at: datetime | None = None
+    ) -> LoggedIn:
+        """Finish such a login with the authenticator's first code; recovery codes come with it.
+
+        Raises:
+            UnauthorizedError: the continuation is over.
+            InvalidInputError: the code is wrong.
+        """
+        begun = await self._enrolling(continuation)
+        user = await self._admitted(_user_of(begun))
+        actor = Actor("user", user.id, user.email, address)
+        codes = await self._factors.totp.confirm(user.id, code, actor=actor, at=at)
+        await self._ceremonies.finish(continuation, _SECOND_FACTOR)
+        return replace(LoggedIn(user, (*begun.document["methods"], "otp")), recovery_codes=tuple(codes))
+
+    async def _after(self, user: User, first: Method) -> LoginStep:
+        _check_enabled(user)
+        kinds = await self._factors.kinds_of(user.id)
+        if not kinds and not await self._rules.requires_second_factor(user.id):
+            return LoggedIn(user, (first,))
+        methods: Sequence[Method] = (first,)
+        continuation = await self._ceremonies.begin(
+            _SECOND_FACTOR,
+            {"methods": methods, "enrols": not kinds},
+            user_id=user.id,
+            lifetime_seconds=_LIFETIME_SECONDS,
+            tries=_TRIES,
+        )
+        return SecondFactorNeeded(continuation, tuple(kinds))
+
+    async def _enrolling(self, continuation: str) -> Ceremony:
+        begun = await self._ceremonies.try_once(continuation, _SECOND_FACTOR)
+        # Looked at again: one may have been set up since the password was right.
+        if not begun.document["enrols"] or await self._factors.kinds_of(_user_of(begun)):
+            raise ConflictError("a second factor is set up already; log in again and give it")
+        return begun
+
+    async def _admitted(self, user_id: str) -> User:
+        user = await self._accounts.find(user_id)
+        if user is None:
+            raise UnauthorizedError("the account is gone")
+        _check_enabled(user)
+        return user
+
+
+def _user_of(ceremony: Ceremony) -> str:
+    assert ceremony.user_id is not None
+    return ceremony.user_id
+
+
+def _check_enabled(user: User) -> None:
+    if user.is_disabled:
+        raise ForbiddenError("this account is disabled; ask an administrator of the installation")
