@@ -96,5 +96,14 @@ class _SilentWakeups:
 
 def unserved_app() -> FastAPI:
     """The app of no installation: good for looking at, not for asking."""
-    stub = SimpleNamespace(organizations=None, keys=None, wakeups=_SilentWakeups(), database=None, worker=None)
+    settings = SimpleNamespace(trusted_proxies="")
+    stub = SimpleNamespace(
+        settings=settings,
+        sessions=None,
+        organizations=None,
+        keys=None,
+        wakeups=_SilentWakeups(),
+        database=None,
+        worker=None,
+    )
     return create_app(cast("Installation", stub))

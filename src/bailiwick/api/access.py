@@ -1,55 +1,21 @@
-"""Who may what: callers by their key, and the organization a request is about."""
+"""Who may what: the permission that a route needs, and the organization a request is about."""
 
-import hashlib
 import time
 from collections import OrderedDict
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 from fastapi.dependencies.models import Dependant
 
-from bailiwick.identity import Caller, Keys, Organization
+from bailiwick.audit import Actor
+from bailiwick.identity import Caller, Organization
+from bailiwick.identity.permissions import PERMISSIONS
 from bailiwick.installation import HOME, Installation
-from bailiwick.kernel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnauthorizedError
+from bailiwick.kernel.errors import ForbiddenError, InternalError, InvalidInputError, NotFoundError
 
-# A revoked key opens doors for at most this long.
-KEY_MEMORY_SECONDS = 1.0
 _ORGANIZATION_MEMORY_SECONDS = 60.0
 _MEMORY_SIZE = 10_000
-_MAX_KEY_LENGTH = 200
-
-
-class KeyMemory:
-    """Remembers for a second who holds a key, so that a burst of requests asks the database once."""
-
-    def __init__(self, keys: Keys) -> None:
-        self._keys = keys
-        self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
-
-    async def authenticate(self, authorization: str) -> Caller:
-        """Return who sent an ``Authorization`` header.
-
-        Raises:
-            UnauthorizedError: it is no Bearer key, or nobody's.
-        """
-        scheme, _, key = authorization.partition(" ")
-        key = key.strip()
-        if scheme.lower() != "bearer" or not key:
-            raise UnauthorizedError("a key is needed: send the header 'Authorization: Bearer bw_...'")
-        if len(key) > _MAX_KEY_LENGTH or not key.isascii():
-            raise UnauthorizedError("the key is not known here, was revoked or has expired")
-        # By its hash, so that no key stays in memory.
-        digest = hashlib.sha256(key.encode()).digest()
-        known = self._known.get(digest)
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
-        self._known.pop(digest, None)
-        asked_at = time.monotonic()
-        caller = await self._keys.authenticate(key)
-        self._known[digest] = (asked_at + KEY_MEMORY_SECONDS, caller)
-        if len(self._known) > _MEMORY_SIZE:
-            self._known.popitem(last=False)
-        return caller
+_NAMED_ORGANIZATIONS = 20
 
 
 class OrganizationMemory:
@@ -80,7 +46,7 @@ async def find_visible(memory: OrganizationMemory, caller: Caller, reference: st
         NotFoundError: there is none, or it is another's: the two look alike.
     """
     found = await memory.find(reference)
-    if found is None or caller.organization_id not in (None, found.id):
+    if found is None or not caller.sees(found.id):
         raise NotFoundError(f"no organization {reference!r}")
     return found
 
@@ -98,9 +64,18 @@ async def _caller(request: Request) -> Caller:
 
 async def _admin(request: Request) -> Caller:
     caller = await _caller(request)
-    if not caller.is_admin:
-        raise ForbiddenError("this needs the key of an administrator of the installation")
+    if not caller.is_unbounded_admin:
+        raise ForbiddenError("this needs an administrator of the installation, or an administrator's key")
     return caller
+
+
+async def _address(request: Request) -> str | None:
+    address: str | None = request.state.address
+    return address
+
+
+async def _acting(request: Request) -> Actor:
+    return (await _caller(request)).actor(await _address(request))
 
 
 async def _tenant(
@@ -110,15 +85,75 @@ async def _tenant(
         Query(
             min_length=1,
             max_length=200,
-            description="Slug or id of the organization that the request is about. An organization's own key needs "
-            "none; an administrator's key without one means the home organization.",
+            description="Slug or id of the organization that the request is about. An organization's own key, and a "
+            "user of a single one, need none; an administrator without one means the home organization.",
             examples=["home"],
         ),
     ] = None,
 ) -> Organization:
     caller = await _caller(request)
     memory: OrganizationMemory = request.app.state.organizations
-    return await find_visible(memory, caller, organization or caller.organization_id or HOME)
+    return await find_visible(memory, caller, organization or await _only_organization(memory, caller))
+
+
+async def _only_organization(memory: OrganizationMemory, caller: Caller) -> str:
+    if caller.is_admin:
+        return HOME
+    if len(caller.grants) == 1:
+        return next(iter(caller.grants))
+    if not caller.grants:
+        raise ForbiddenError("you belong to no organization yet; ask one of its administrators for an invitation")
+    found = [await memory.find(identifier) for identifier in sorted(caller.grants)[:_NAMED_ORGANIZATIONS]]
+    names = ", ".join(sorted(one.slug for one in found if one is not None))
+    raise InvalidInputError(f"you belong to several organizations; say which with ?organization=, one of: {names}")
+
+
+class Permission:
+    """The dependency behind `Needs`: lets a caller on who has a permission in the organization asked about."""
+
+    def __init__(self, name: str) -> None:
+        if name not in PERMISSIONS:
+            raise InternalError(f"the permission {name!r} is not in permissions.toml, so nobody decided who has it")
+        self.name = name
+
+    async def __call__(self, request: Request, organization: "Tenant") -> Organization:
+        """Return the organization, or raise ForbiddenError naming the permission."""
+        check_permission(await _caller(request), self.name, organization)
+        return organization
+
+
+def check_permission(caller: Caller, permission: str, organization: Organization) -> None:
+    """Refuse a caller who lacks a permission in an organization, by a ForbiddenError that names it."""
+    if not caller.may(permission, organization.id):
+        raise ForbiddenError(
+            f"this needs the permission {permission} in the organization {organization.slug!r}, which you do not "
+            "have; somebody who manages its members or keys can give it"
+        )
+
+
+def Needs(permission: str) -> Any:  # noqa: N802 - read as a declaration, like FastAPI's Depends
+    """Return what a route lists in ``dependencies`` to need a permission in the organization asked about.
+
+    Raises:
+        InternalError: no such permission; at import, so no route goes unguarded by a typing error.
+    """
+    return Depends(Permission(permission))
+
+
+def needed(dependant: Dependant) -> str:
+    """Return what an operation needs: a permission, ``installation``, ``self``, or ``open`` if it declares nothing."""
+    calls = list(_calls(dependant))
+    for call in calls:
+        if isinstance(call, Permission):
+            return call.name
+    if _admin in calls:
+        return "installation"
+    return "self" if _caller in calls or _acting in calls else "open"
+
+
+def _calls(dependant: Dependant) -> list[object]:
+    below = [call for one in dependant.dependencies for call in _calls(one)]
+    return [one.call for one in dependant.dependencies] + below
 
 
 def query_names(dependant: Dependant) -> set[str]:
@@ -144,6 +179,10 @@ async def known_query_only(request: Request) -> None:
 
 
 Platform = Annotated[Installation, Depends(_installation)]
+# Any caller, known and let in; what they may is for the operation to look at.
 Anybody = Annotated[Caller, Depends(_caller)]
 Admin = Annotated[Caller, Depends(_admin)]
 Tenant = Annotated[Organization, Depends(_tenant)]
+# Where the request comes from, and who the audit log says acted.
+Address = Annotated[str | None, Depends(_address)]
+Acting = Annotated[Actor, Depends(_acting)]

@@ -5,7 +5,9 @@ from fastapi.routing import APIRoute
 
 from bailiwick import __version__
 from bailiwick.api import documentation, health, problems, scraping
-from bailiwick.api.access import KeyMemory, OrganizationMemory, known_query_only
+from bailiwick.api.access import OrganizationMemory, known_query_only
+from bailiwick.api.authentication import Authentication
+from bailiwick.api.client_address import TrustedProxies
 from bailiwick.api.doorkeeper import Doorkeeper
 from bailiwick.api.realtime import EventBell
 from bailiwick.api.rest import (
@@ -50,11 +52,13 @@ def create_app(installation: Installation) -> FastAPI:
     )
     app.state.installation = installation
     app.state.organizations = OrganizationMemory(installation)
-    app.state.keys = KeyMemory(installation.keys)
+    app.state.authentication = Authentication(
+        installation.keys, installation.sessions, TrustedProxies.parse(installation.settings.trusted_proxies)
+    )
     app.state.deliveries = DeliveryWindow()
     app.state.bell = EventBell(installation.wakeups)
     problems.install(app)
-    app.add_middleware(Doorkeeper, keys=app.state.keys)
+    app.add_middleware(Doorkeeper, authentication=app.state.authentication)
     documentation.install(app)
     strict = [Depends(known_query_only)]
     app.include_router(health.router)

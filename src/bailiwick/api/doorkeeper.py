@@ -15,15 +15,17 @@ from prometheus_client import Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bailiwick.api.access import KeyMemory
+from bailiwick.api.authentication import Authentication
+from bailiwick.api.cookies import check_origin
 from bailiwick.api.problems import problem_of, unexpected
 from bailiwick.kernel.errors import BailiwickError, InvalidInputError, InvalidPayloadError, PayloadTooLargeError
 from bailiwick.telemetry.metrics import REGISTRY
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 64
-# Health must be seen without a key; a webhook's signature is its key.
-OPEN_PATHS = ("/healthz", "/readyz")
+# Health must be seen without a key, and the public keys by whoever verifies a token; a refresh token is its own key.
+OPEN_PATHS = ("/healthz", "/readyz", "/.well-known/jwks.json", "/api/v1/token/refresh")
+# A webhook's signature is its key; its body is read as it was signed.
 OPEN_PREFIXES = ("/api/v1/webhooks/",)
 
 _SECURITY_HEADERS = {
@@ -41,12 +43,17 @@ _REQUEST_SECONDS = Histogram(
 )
 
 
+def is_open(path: str) -> bool:
+    """Tell whether a path answers without anybody being known."""
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)
+
+
 class Doorkeeper:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, keys: KeyMemory) -> None:
+    def __init__(self, app: ASGIApp, authentication: Authentication) -> None:
         self._app = app
-        self._keys = keys
+        self._authentication = authentication
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request, pass it on, and see that it gets an answer."""
@@ -64,9 +71,13 @@ class Doorkeeper:
 
     async def _admit(self, scope: Scope) -> None:
         path: str = scope["path"]
-        if path not in OPEN_PATHS and not path.startswith(OPEN_PREFIXES):
-            authorization = Headers(scope=scope).get("authorization", "")
-            scope.setdefault("state", {})["caller"] = await self._keys.authenticate(authorization)
+        state = scope.setdefault("state", {})
+        state["address"] = self._authentication.proxies.address_of(scope)
+        if not is_open(path):
+            state["caller"] = await self._authentication.authenticate(scope)
+        elif not path.startswith(OPEN_PREFIXES):
+            # Another site must not log a browser in as somebody of its choice.
+            check_origin(scope)
         query: bytes = scope["query_string"]
         if "\0" in path or b"\0" in unquote_to_bytes(query):
             raise InvalidInputError("the address holds the character U+0000, which PostgreSQL cannot store; remove it")

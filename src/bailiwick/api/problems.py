@@ -68,7 +68,8 @@ def problem(
     document |= {name: value for name, value in optional.items() if value is not None}
     headers: dict[str, str] = {}
     if status == HTTPStatus.UNAUTHORIZED:
-        headers["www-authenticate"] = "Bearer"
+        # RFC 6750: with an error only where a token was sent.
+        headers["www-authenticate"] = 'Bearer error="invalid_token"' if code.startswith("token.") else "Bearer"
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = "1"
     return Response(encode(document, what="problem"), status, headers, MEDIA_TYPE)

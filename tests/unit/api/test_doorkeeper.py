@@ -11,17 +11,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from bailiwick.api.access import KeyMemory
+from bailiwick.api.authentication import Authentication
+from bailiwick.api.client_address import TrustedProxies
 from bailiwick.api.doorkeeper import MAX_BODY_BYTES, MAX_DEPTH, Doorkeeper
-from bailiwick.identity import Caller
+from bailiwick.identity import Caller, Keys, Sessions
 from bailiwick.kernel.errors import CannotDetermineError, DatabaseUnavailableError, UnauthorizedError
 
 
 class OneKey:
-    async def authenticate(self, authorization: str) -> Caller:
-        if authorization != "Bearer bw_right":
+    async def authenticate(self, key: str) -> Caller:
+        if key != "bw_right":
             raise UnauthorizedError("a key is needed")
-        return Caller("1", "test", None)
+        return Caller("key", "1", "test", is_admin=True)
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,7 +39,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def client(key: str = "bw_right") -> httpx.AsyncClient:
-    guarded = Doorkeeper(echo, cast("KeyMemory", OneKey()))
+    guarded = Doorkeeper(echo, Authentication(cast("Keys", OneKey()), cast("Sessions", None), TrustedProxies()))
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(guarded), base_url="http://api", headers={"authorization": f"Bearer {key}"}
     )

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from bailiwick.api.access import query_names
-from bailiwick.api.doorkeeper import OPEN_PATHS, OPEN_PREFIXES
+from bailiwick.api.access import Needs, query_names
+from bailiwick.api.doorkeeper import is_open
+from bailiwick.identity.permissions import OPERATIONS as OPERATIONS_TABLE
+from bailiwick.kernel.errors import InternalError
 from tests.support.api import Operation, operations, unserved_app
 
 APP = unserved_app()
@@ -74,9 +76,25 @@ def test_an_operation_says_what_it_does(operation: Operation) -> None:
 
 @every_operation
 def test_an_operation_needs_a_key_unless_it_is_open(operation: Operation) -> None:
-    is_open = operation.path in OPEN_PATHS or operation.path.startswith(OPEN_PREFIXES)
-    assert operation.described["security"] == ([] if is_open else [{"key": []}])
-    assert is_open or "401" in operation.described["responses"]
+    is_for_all = is_open(operation.path)
+    browser = {"session": []} if operation.method == "get" else {"session": [], "csrf": []}
+    assert operation.described["security"] == ([] if is_for_all else [{"key": []}, {"token": []}, browser])
+    assert is_for_all or {"401", "403"} <= set(operation.described["responses"])
+
+
+@every_operation
+def test_an_operation_says_the_permission_of_the_table(operation: Operation) -> None:
+    assert operation.described["x-permission"] == OPERATIONS_TABLE[operation.name]
+
+
+def test_only_what_the_doorkeeper_opens_needs_no_permission() -> None:
+    declared_open = {operation.path for operation in OPERATIONS if operation.described["x-permission"] == "open"}
+    assert declared_open == {operation.path for operation in OPERATIONS if is_open(operation.path)}
+
+
+def test_an_operation_with_an_unknown_permission_cannot_be_made() -> None:
+    with pytest.raises(InternalError, match="tasks:juggle"):
+        Needs("tasks:juggle")
 
 
 @every_operation

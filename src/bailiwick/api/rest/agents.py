@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from bailiwick.agents import AgentRecord
-from bailiwick.api.access import Platform, Tenant
+from bailiwick.api.access import Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 
@@ -65,20 +65,22 @@ class NewAgentBody(Body):
     )
 
 
-@router.get("", summary="List agents", responses=problems(404))
+@router.get("", summary="List agents", responses=problems(404), dependencies=[Needs("agents:read")])
 async def list_agents(platform: Platform, organization: Tenant, limit: Limit = 50, cursor: Cursor = None) -> AgentPage:
     """Return agents with their statistics, newest first."""
     page = await platform.directory.statistics(organization.id, limit=limit, cursor=cursor)
     return AgentPage.model_validate(page, from_attributes=True)
 
 
-@router.get("/{agent}", summary="Get an agent", responses=problems(404))
+@router.get("/{agent}", summary="Get an agent", responses=problems(404), dependencies=[Needs("agents:read")])
 async def get_agent(platform: Platform, organization: Tenant, agent: AgentName) -> AgentView:
     """Return one agent by id or name."""
     return _view(await platform.directory.get(organization.id, agent))
 
 
-@router.post("", status_code=201, summary="Add an agent", responses=problems(404, 409))
+@router.post(
+    "", status_code=201, summary="Add an agent", responses=problems(404, 409), dependencies=[Needs("agents:write")]
+)
 async def create_agent(platform: Platform, organization: Tenant, body: NewAgentBody) -> AgentView:
     """Add an agent; it may be chosen from its first moment on."""
     made = await platform.directory.create(
@@ -92,13 +94,17 @@ async def create_agent(platform: Platform, organization: Tenant, body: NewAgentB
     return _view(made)
 
 
-@router.post("/{agent}/enable", summary="Enable an agent", responses=problems(404))
+@router.post(
+    "/{agent}/enable", summary="Enable an agent", responses=problems(404), dependencies=[Needs("agents:write")]
+)
 async def enable_agent(platform: Platform, organization: Tenant, agent: AgentName) -> AgentView:
     """Let an agent be chosen."""
     return _view(await platform.directory.enable(organization.id, agent, is_enabled=True))
 
 
-@router.post("/{agent}/disable", summary="Disable an agent", responses=problems(404))
+@router.post(
+    "/{agent}/disable", summary="Disable an agent", responses=problems(404), dependencies=[Needs("agents:write")]
+)
 async def disable_agent(platform: Platform, organization: Tenant, agent: AgentName) -> AgentView:
     """Let an agent be chosen no more; what it has in hand stays with it."""
     return _view(await platform.directory.enable(organization.id, agent, is_enabled=False))

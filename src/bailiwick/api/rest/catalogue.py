@@ -70,7 +70,7 @@ def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
 
 
 @router.get("/kinds", summary="List kinds of task")
-async def list_kinds(platform: Platform) -> KindList:
+async def list_kinds(platform: Platform, _: Anybody) -> KindList:
     """Return every kind of task this process can take, with its payload's JSON Schema."""
     kinds = [platform.registry.kinds.get(name) for name in platform.registry.kinds.names()]
     views = [
@@ -87,7 +87,7 @@ async def list_kinds(platform: Platform) -> KindList:
 
 
 @router.get("/event-types", summary="List types of event")
-async def list_event_types(platform: Platform) -> EventTypeList:
+async def list_event_types(platform: Platform, _: Anybody) -> EventTypeList:
     """Return every type of event this process can take, with its payload's JSON Schema."""
     types = [platform.registry.event_types.get(name) for name in platform.registry.event_types.names()]
     views = [

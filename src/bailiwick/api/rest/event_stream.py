@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from bailiwick.api.access import KeyMemory, Platform, Tenant
+from bailiwick.api.access import Needs, Platform, Tenant
+from bailiwick.api.authentication import Authentication
 from bailiwick.api.realtime import EventBell, Follower, Position, wait_for_events
 from bailiwick.api.rest.events import view_of
 from bailiwick.api.rest.pages import problems
@@ -59,9 +60,11 @@ async def _opened(
         },
         **problems(404, 503),
     },
+    dependencies=[Needs("events:read")],
 )
 async def stream_events(
     request: Request,
+    organization: Tenant,
     follower: Annotated[Follower, Depends(_opened)],
     event_type: Annotated[
         list[str] | None,
@@ -75,7 +78,7 @@ async def stream_events(
     then, the last two seconds are told again; tell them by their ids.
     """
     bell: EventBell = request.app.state.bell
-    keys: KeyMemory = request.app.state.keys
+    authentication: Authentication = request.app.state.authentication
     with bell.heard() as heard:
         yield ServerSentEvent(comment="following", retry=_RECONNECT_MILLISECONDS)
         while not bell.is_closed:
@@ -85,8 +88,10 @@ async def stream_events(
                     yield ServerSentEvent(raw_data=data, event=event.type, id=str(position))
             await wait_for_events(heard)
             try:
-                await keys.authenticate(request.headers.get("authorization", ""))
+                caller = await authentication.authenticate(request.scope)
             except UnauthorizedError:
+                return
+            if not caller.may("events:read", organization.id):
                 return
             # Gives a client that left the chance to be noticed.
             await asyncio.sleep(0)

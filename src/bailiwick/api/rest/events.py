@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Platform, Tenant
+from bailiwick.api.access import Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.events import Event, NewEvent
@@ -79,7 +79,7 @@ class PublishedEvents(BaseModel):
     items: list[PublishedEvent] = Field(description="As many as were sent.")
 
 
-@router.get("", summary="List events", responses=problems(404))
+@router.get("", summary="List events", responses=problems(404), dependencies=[Needs("events:read")])
 async def list_events(
     platform: Platform,
     organization: Tenant,
@@ -98,7 +98,7 @@ async def list_events(
     return EventPage(items=[view_of(event) for event in page.items], next_cursor=page.next_cursor)
 
 
-@router.get("/{event_id}", summary="Get an event", responses=problems(404))
+@router.get("/{event_id}", summary="Get an event", responses=problems(404), dependencies=[Needs("events:read")])
 async def get_event(
     platform: Platform,
     organization: Tenant,
@@ -110,7 +110,9 @@ async def get_event(
     return view_of(await platform.event_reader.get(organization.id, event_id))
 
 
-@router.post("", status_code=201, summary="Publish events", responses=problems(404))
+@router.post(
+    "", status_code=201, summary="Publish events", responses=problems(404), dependencies=[Needs("events:write")]
+)
 async def publish_events(platform: Platform, organization: Tenant, body: EventsBody) -> PublishedEvents:
     """Record up to 500 facts and make the tasks that follow; once this answers, both survive any crash.
 

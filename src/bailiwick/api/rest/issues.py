@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Platform, Tenant
+from bailiwick.api.access import Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, PageOf, problems
 from bailiwick.kernel.errors import NotFoundError
 from bailiwick.packs.operations.reader import IssueFilterBy, IssueReader
@@ -107,7 +107,7 @@ async def _reader(platform: Platform) -> IssueReader:
 Issues = Annotated[IssueReader, Depends(_reader)]
 
 
-@router.get("", summary="List issues", responses=problems(404))
+@router.get("", summary="List issues", responses=problems(404), dependencies=[Needs("issues:read")])
 async def list_issues(
     issues: Issues,
     organization: Tenant,
@@ -137,7 +137,7 @@ async def list_issues(
     return IssuePage.model_validate(page, from_attributes=True)
 
 
-@router.get("/counts", summary="Count issues", responses=problems(404))
+@router.get("/counts", summary="Count issues", responses=problems(404), dependencies=[Needs("issues:read")])
 async def count_issues(issues: Issues, organization: Tenant) -> IssueCounts:
     """Return the numbers of issues by status, department and priority, and their service levels."""
     counts = await issues.counts(organization.id)
@@ -145,7 +145,7 @@ async def count_issues(issues: Issues, organization: Tenant) -> IssueCounts:
     return IssueCounts(**counts, sla=SlaView.model_validate(sla, from_attributes=True))
 
 
-@router.get("/{issue:path}", summary="Get an issue", responses=problems(404))
+@router.get("/{issue:path}", summary="Get an issue", responses=problems(404), dependencies=[Needs("issues:read")])
 async def get_issue(
     issues: Issues,
     organization: Tenant,

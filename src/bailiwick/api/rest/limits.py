@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Platform, Tenant
+from bailiwick.api.access import Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.api.rest.pages import problems
 from bailiwick.installation import Installation
@@ -68,14 +68,14 @@ class Pause(Body):
     )
 
 
-@router.get("", summary="List limits", responses=problems(404))
+@router.get("", summary="List limits", responses=problems(404), dependencies=[Needs("limits:read")])
 async def list_limits(platform: Platform, organization: Tenant) -> LimitList:
     """Return every limit of the organization, with pauses and open circuit breakers."""
     found = await platform.limits.list(organization.id)
     return LimitList(items=[LimitView.model_validate(limit, from_attributes=True) for limit in found])
 
 
-@router.put("/{subject}", summary="Bound a subject", responses=problems(404))
+@router.put("/{subject}", summary="Bound a subject", responses=problems(404), dependencies=[Needs("limits:write")])
 async def put_limit(platform: Platform, organization: Tenant, subject: Subject, body: LimitBody) -> LimitView:
     """Set a subject's bounds; tasks already queued follow at once."""
     if body.burst is not None and body.rate_per_second is None:
@@ -84,7 +84,9 @@ async def put_limit(platform: Platform, organization: Tenant, subject: Subject, 
     return await _view(platform, organization.id, subject)
 
 
-@router.post("/{subject}/pause", summary="Pause a subject", responses=problems(404))
+@router.post(
+    "/{subject}/pause", summary="Pause a subject", responses=problems(404), dependencies=[Needs("limits:write")]
+)
 async def pause_subject(
     platform: Platform, organization: Tenant, subject: Subject, body: Pause | None = None
 ) -> LimitView:
@@ -93,7 +95,9 @@ async def pause_subject(
     return await _view(platform, organization.id, subject)
 
 
-@router.post("/{subject}/resume", summary="Resume a subject", responses=problems(404))
+@router.post(
+    "/{subject}/resume", summary="Resume a subject", responses=problems(404), dependencies=[Needs("limits:write")]
+)
 async def resume_subject(platform: Platform, organization: Tenant, subject: Subject) -> LimitView:
     """End a pause and close an open circuit breaker."""
     await platform.limits.resume(organization.id, subject)

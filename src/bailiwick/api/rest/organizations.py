@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Admin, Anybody, Platform, find_visible
+from bailiwick.api.access import Admin, Anybody, OrganizationMemory, Platform, find_visible
 from bailiwick.api.rest.pages import Cursor, Limit, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
-from bailiwick.identity import Organization
-from bailiwick.storage.pages import Page
+from bailiwick.identity import Caller, Organization
+from bailiwick.storage.pages import Page, after_cursor, cursor_of
 
 router = APIRouter(prefix="/organizations", tags=["organizations"])
 
@@ -44,12 +44,11 @@ class NewOrganization(Body):
 async def list_organizations(
     platform: Platform, caller: Anybody, request: Request, limit: Limit = 50, cursor: Cursor = None
 ) -> OrganizationPage:
-    """Return organizations, newest first; an organization's own key sees that one only."""
-    if caller.organization_id is None:
+    """Return organizations, newest first: an administrator sees all, others those they belong to."""
+    if caller.is_admin:
         page = await platform.organizations.list(limit=limit, cursor=cursor)
     else:
-        own = await find_visible(request.app.state.organizations, caller, caller.organization_id)
-        page = Page([own], None)
+        page = await _own(request.app.state.organizations, caller, limit, after_cursor(cursor))
     return OrganizationPage.model_validate(page, from_attributes=True)
 
 
@@ -67,6 +66,12 @@ async def get_organization(
 async def create_organization(platform: Platform, _: Admin, body: NewOrganization) -> OrganizationView:
     """Make an organization with the agents and schedules that every one gets; for administrators."""
     return _view(await platform.create_organization(body.name, slug=body.slug))
+
+
+async def _own(memory: OrganizationMemory, caller: Caller, limit: int, after: str | None) -> Page[Organization]:
+    wanted = sorted((one for one in caller.grants if after is None or one < after), reverse=True)
+    found = [await find_visible(memory, caller, identifier) for identifier in wanted[:limit]]
+    return Page(found, cursor_of(found[-1].id) if len(wanted) > limit else None)
 
 
 def _view(organization: Organization) -> OrganizationView:

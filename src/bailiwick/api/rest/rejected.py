@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Platform, Tenant
+from bailiwick.api.access import Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.events.rejections import Rejection
@@ -62,7 +62,7 @@ class Redriven(BaseModel):
     duplicates: int = Field(description="Events that were there before.", examples=[0])
 
 
-@router.get("", summary="List rejected records", responses=problems(404))
+@router.get("", summary="List rejected records", responses=problems(404), dependencies=[Needs("records:read")])
 async def list_rejected(
     platform: Platform,
     organization: Tenant,
@@ -81,14 +81,21 @@ async def list_rejected(
     )
 
 
-@router.get("/{rejected_id}", summary="Get a rejected record", responses=problems(404))
+@router.get(
+    "/{rejected_id}", summary="Get a rejected record", responses=problems(404), dependencies=[Needs("records:read")]
+)
 async def get_rejected(platform: Platform, organization: Tenant, rejected_id: RejectedId) -> RejectedDetail:
     """Return one refused record with its text."""
     record = await platform.rejections.get(organization.id, rejected_id)
     return RejectedDetail.model_validate({**_fields(record), "raw": record.raw})
 
 
-@router.post("/{rejected_id}/redrive", summary="Redrive a rejected record", responses=problems(404, 409))
+@router.post(
+    "/{rejected_id}/redrive",
+    summary="Redrive a rejected record",
+    responses=problems(404, 409),
+    dependencies=[Needs("records:write")],
+)
 async def redrive_rejected(
     platform: Platform, organization: Tenant, rejected_id: RejectedId, body: Redrive | None = None
 ) -> Redriven:

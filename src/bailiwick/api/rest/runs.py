@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Platform, Tenant
+from bailiwick.api.access import Needs, Platform, Tenant
 from bailiwick.api.rest.pages import TaskId, problems
 from bailiwick.api.rest.tasks import TaskDetail, detail_of
 
@@ -36,7 +36,7 @@ class RunView(BaseModel):
     steps: list[Step] = Field(description="The journal, in order; finished steps never run again.")
 
 
-@router.get("/{task_id}", summary="Get a run", responses=problems(404))
+@router.get("/{task_id}", summary="Get a run", responses=problems(404), dependencies=[Needs("tasks:read")])
 async def get_run(platform: Platform, organization: Tenant, task_id: TaskId) -> RunView:
     """Return a task with its attempts, its errors and its journal."""
     record = await platform.tasks.get(organization.id, task_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Platform, Tenant
+from bailiwick.api.access import Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.installation import Installation
@@ -87,7 +87,7 @@ class SchedulePage(PageOf[ScheduleView]):
     """A page of schedules."""
 
 
-@router.get("", summary="List schedules", responses=problems(404))
+@router.get("", summary="List schedules", responses=problems(404), dependencies=[Needs("schedules:read")])
 async def list_schedules(
     platform: Platform, organization: Tenant, limit: Limit = 50, cursor: Cursor = None
 ) -> SchedulePage:
@@ -96,13 +96,18 @@ async def list_schedules(
     return SchedulePage.model_validate(page, from_attributes=True)
 
 
-@router.get("/{schedule}", summary="Get a schedule", responses=problems(404))
+@router.get("/{schedule}", summary="Get a schedule", responses=problems(404), dependencies=[Needs("schedules:read")])
 async def get_schedule(platform: Platform, organization: Tenant, schedule: ScheduleName) -> ScheduleView:
     """Return one schedule."""
     return await _view(platform, organization.id, schedule)
 
 
-@router.put("/{schedule}", summary="Make or replace a schedule", responses=problems(404))
+@router.put(
+    "/{schedule}",
+    summary="Make or replace a schedule",
+    responses=problems(404),
+    dependencies=[Needs("schedules:write")],
+)
 async def put_schedule(
     platform: Platform, organization: Tenant, schedule: ScheduleName, body: ScheduleBody
 ) -> ScheduleView:
@@ -116,28 +121,40 @@ async def put_schedule(
     return await _view(platform, organization.id, await platform.schedules.put(organization.id, wanted))
 
 
-@router.post("/{schedule}/pause", summary="Pause a schedule", responses=problems(404))
+@router.post(
+    "/{schedule}/pause", summary="Pause a schedule", responses=problems(404), dependencies=[Needs("schedules:run")]
+)
 async def pause_schedule(platform: Platform, organization: Tenant, schedule: ScheduleName) -> ScheduleView:
     """Fire no more until resumed."""
     await platform.schedules.pause(organization.id, schedule)
     return await _view(platform, organization.id, schedule)
 
 
-@router.post("/{schedule}/resume", summary="Resume a schedule", responses=problems(404))
+@router.post(
+    "/{schedule}/resume", summary="Resume a schedule", responses=problems(404), dependencies=[Needs("schedules:run")]
+)
 async def resume_schedule(platform: Platform, organization: Tenant, schedule: ScheduleName) -> ScheduleView:
     """Fire again from now on; what fell into the pause is not made up for."""
     await platform.schedules.resume(organization.id, schedule)
     return await _view(platform, organization.id, schedule)
 
 
-@router.post("/{schedule}/fire", summary="Fire a schedule now", responses=problems(404))
+@router.post(
+    "/{schedule}/fire", summary="Fire a schedule now", responses=problems(404), dependencies=[Needs("schedules:run")]
+)
 async def fire_schedule(platform: Platform, organization: Tenant, schedule: ScheduleName) -> ScheduleView:
     """Let the next firing be due at once, and end a pause; the overlap policy holds as ever."""
     await platform.schedules.fire_now(organization.id, schedule)
     return await _view(platform, organization.id, schedule)
 
 
-@router.delete("/{schedule}", status_code=204, summary="Remove a schedule", responses=problems(404))
+@router.delete(
+    "/{schedule}",
+    status_code=204,
+    summary="Remove a schedule",
+    responses=problems(404),
+    dependencies=[Needs("schedules:write")],
+)
 async def remove_schedule(platform: Platform, organization: Tenant, schedule: ScheduleName) -> None:
     """Remove a schedule; tasks it made stay."""
     await platform.schedules.remove(organization.id, schedule)

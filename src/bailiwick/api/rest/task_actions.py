@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Platform, Tenant
+from bailiwick.api.access import Anybody, Needs, Platform, Tenant, check_permission
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.api.rest.pages import TaskId, problems
 from bailiwick.api.rest.tasks import TaskDetail, detail_of
@@ -73,18 +73,24 @@ class TaskActionsOutcome(BaseModel):
     )
 
 
-@router.post("/actions", summary="Act on many tasks", responses=problems(404))
-async def act_on_tasks(platform: Platform, organization: Tenant, body: TaskActions) -> TaskActionsOutcome:
+@router.post("/actions", summary="Act on many tasks", responses=problems(404), dependencies=[Needs("tasks:write")])
+async def act_on_tasks(
+    platform: Platform, caller: Anybody, organization: Tenant, body: TaskActions
+) -> TaskActionsOutcome:
     """Cancel, pause, resume or redrive up to 1,000 tasks; each changes or stays, whatever becomes of the others."""
     if body.reason is not None and body.action != "cancel":
         raise InvalidInputError("a reason is kept with cancelled tasks only; leave it out")
+    if body.action == "cancel":
+        check_permission(caller, "tasks:cancel", organization)
     wanted = [str(task_id) for task_id in body.task_ids]
     changed = await _act(platform, organization.id, body.action, wanted, body.reason or "cancelled by request")
     unchanged = sorted(set(wanted) - set(changed))
     return TaskActionsOutcome(changed=changed, unchanged=unchanged)
 
 
-@router.post("/{task_id}/cancel", summary="Cancel a task", responses=problems(404, 409))
+@router.post(
+    "/{task_id}/cancel", summary="Cancel a task", responses=problems(404, 409), dependencies=[Needs("tasks:cancel")]
+)
 async def cancel_task(
     platform: Platform, organization: Tenant, task_id: TaskId, body: Cancellation | None = None
 ) -> TaskDetail:
@@ -92,25 +98,37 @@ async def cancel_task(
     return await _act_on_one(platform, organization.id, "cancel", task_id, (body or Cancellation()).reason)
 
 
-@router.post("/{task_id}/pause", summary="Pause a task", responses=problems(404, 409))
+@router.post(
+    "/{task_id}/pause", summary="Pause a task", responses=problems(404, 409), dependencies=[Needs("tasks:write")]
+)
 async def pause_task(platform: Platform, organization: Tenant, task_id: TaskId) -> TaskDetail:
     """Park an unfinished task; its finished steps stay."""
     return await _act_on_one(platform, organization.id, "pause", task_id)
 
 
-@router.post("/{task_id}/resume", summary="Resume a task", responses=problems(404, 409))
+@router.post(
+    "/{task_id}/resume", summary="Resume a task", responses=problems(404, 409), dependencies=[Needs("tasks:write")]
+)
 async def resume_task(platform: Platform, organization: Tenant, task_id: TaskId) -> TaskDetail:
     """Let a paused task go on where it was."""
     return await _act_on_one(platform, organization.id, "resume", task_id)
 
 
-@router.post("/{task_id}/redrive", summary="Redrive a task", responses=problems(404, 409))
+@router.post(
+    "/{task_id}/redrive", summary="Redrive a task", responses=problems(404, 409), dependencies=[Needs("tasks:write")]
+)
 async def redrive_task(platform: Platform, organization: Tenant, task_id: TaskId) -> TaskDetail:
     """Bring a discarded or cancelled task back; finished steps are not run again."""
     return await _act_on_one(platform, organization.id, "redrive", task_id)
 
 
-@router.post("/{task_id}/fork", status_code=201, summary="Fork a task", responses=problems(404))
+@router.post(
+    "/{task_id}/fork",
+    status_code=201,
+    summary="Fork a task",
+    responses=problems(404),
+    dependencies=[Needs("tasks:write")],
+)
 async def fork_task(platform: Platform, organization: Tenant, task_id: TaskId, body: Fork) -> ForkedTask:
     """Add a copy that keeps the steps before one and does the rest anew."""
     found = await platform.tasks.get(organization.id, task_id)

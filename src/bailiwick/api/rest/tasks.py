@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Platform, Tenant
+from bailiwick.api.access import Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, TaskId, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.tasks import NewTask, TaskState
@@ -105,7 +105,7 @@ class TaskSubmission(Body):
     agent_id: UUID | None = Field(default=None, description="The agent who is to do it.", examples=[None])
 
 
-@router.get("", summary="List tasks", responses=problems(404))
+@router.get("", summary="List tasks", responses=problems(404), dependencies=[Needs("tasks:read")])
 async def list_tasks(
     platform: Platform,
     organization: Tenant,
@@ -127,7 +127,7 @@ async def list_tasks(
     return TaskPage(items=[summary_of(task) for task in page.items], next_cursor=page.next_cursor)
 
 
-@router.get("/{task_id}", summary="Get a task", responses=problems(404))
+@router.get("/{task_id}", summary="Get a task", responses=problems(404), dependencies=[Needs("tasks:read")])
 async def get_task(platform: Platform, organization: Tenant, task_id: TaskId) -> TaskDetail:
     """Return everything that is kept about a task; `GET /runs/{task_id}` adds its journal."""
     return detail_of(await platform.tasks.get(organization.id, task_id))
@@ -138,6 +138,7 @@ async def get_task(platform: Platform, organization: Tenant, task_id: TaskId) ->
     status_code=201,
     summary="Submit a task",
     responses={200: {"model": SubmittedTask, "description": "The key was used before"}, **problems(404)},
+    dependencies=[Needs("tasks:write")],
 )
 async def submit_task(
     platform: Platform,
