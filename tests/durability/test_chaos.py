@@ -65,7 +65,7 @@ async def test_everything_at_once_ends_well(login_url: str) -> None:
         first = engines[0]
 
         async def all_ended() -> bool:
-            rows = await first.database.fetch_all("select id, is_paused from tasks")
+            rows = await first.inspector.fetch_all("select id, is_paused from tasks")
             paused = [row["id"] for row in rows if row["is_paused"]]
             await first.control.resume(first.organization_id, paused)
             return not rows
@@ -76,11 +76,11 @@ async def test_everything_at_once_ends_well(login_url: str) -> None:
             return sum(worker.executing for worker in workers) == 0
 
         await until(all_idle, "every slot is free")
-        ended = await first.database.fetch_all("select kind, state::text, recoveries, failures from finished_tasks")
+        ended = await first.inspector.fetch_all("select kind, state::text, recoveries, failures from finished_tasks")
         assert {row["state"] for row in ended} <= {"completed", "cancelled"}
         assert sum(row["recoveries"] + row["failures"] for row in ended) == 0
         assert sum(row["kind"] == "family" for row in ended) == _TASKS
-        [row] = await first.database.fetch_all(
+        [row] = await first.inspector.fetch_all(
             "select deadlocks from pg_stat_database where datname = current_database()"
         )
         assert row == {"deadlocks": 0}

@@ -23,7 +23,7 @@ from pathlib import Path
 from bailiwick.storage.embedded import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]))
 server.start()
-with psycopg.connect(server.url, autocommit=True) as connection:
+with psycopg.connect(server.admin_url, autocommit=True) as connection:
     connection.execute("create table if not exists acknowledged (n int primary key)")
     for n in range(1_000_000):
         connection.execute("insert into acknowledged values (%s)", (n,))
@@ -79,14 +79,14 @@ def test_a_killed_owner_loses_nothing_that_was_acknowledged(data_dir: Path) -> N
         last = kill_after(owner, 200)
     with EmbeddedServer(data_dir) as server:
         assert server.standing == "owner"
-        assert numbers(server.url)[: last + 1] == list(range(last + 1))
+        assert numbers(server.admin_url)[: last + 1] == list(range(last + 1))
 
 
 def test_a_killed_owner_and_a_killed_postgresql_together_lose_nothing(data_dir: Path) -> None:
     with owner_process(data_dir) as owner:
         last = kill_after(owner, 100, pid_file=data_dir / "postgres" / "postmaster.pid")
     with EmbeddedServer(data_dir) as server:
-        assert numbers(server.url)[: last + 1] == list(range(last + 1))
+        assert numbers(server.admin_url)[: last + 1] == list(range(last + 1))
 
 
 def test_an_attached_process_takes_over_from_a_killed_owner(data_dir: Path) -> None:
@@ -96,16 +96,16 @@ def test_an_attached_process_takes_over_from_a_killed_owner(data_dir: Path) -> N
         guest = EmbeddedServer(data_dir)
         guest.start()
         assert guest.standing == "attached"
-        address, last = guest.url, kill_after(owner, 50)
+        address, last = guest.admin_url, kill_after(owner, 50)
     assert guest.take_over_if_orphaned() is True
-    assert guest.url == address
+    assert guest.admin_url == address
     assert len(numbers(address)) >= last + 1
     guest.stop()
 
 
 def test_a_killed_postgresql_is_started_again_on_the_same_socket(data_dir: Path) -> None:
     with EmbeddedServer(data_dir) as server:
-        address = server.url
+        address = server.admin_url
         with psycopg.connect(address) as connection:
             connection.execute("create table acknowledged (n int)")
             connection.execute("insert into acknowledged values (1)")
@@ -144,7 +144,7 @@ def test_a_reused_process_number_harms_nobody_and_blocks_nothing(data_dir: Path)
         for stale in (data_dir / "postgres" / "postmaster.pid", socket_dir / f"{SOCKET_NAME}.lock"):
             stale.write_text(f"{innocent.pid}\n{data_dir / 'postgres'}\n1\n5432\n{socket_dir}\n\n 1 1\nready\n")
             account.give(stale)
-        with EmbeddedServer(data_dir) as server, psycopg.connect(server.url) as connection:
+        with EmbeddedServer(data_dir) as server, psycopg.connect(server.admin_url) as connection:
             assert connection.execute("select 1").fetchone() == (1,)
         assert innocent.poll() is None
         innocent.communicate("")
@@ -164,7 +164,7 @@ def test_a_thread_that_ends_does_not_take_the_server_along(data_dir: Path) -> No
     starter.start()
     starter.join()
     assert server.ensure_running() is False
-    with psycopg.connect(server.url) as connection:
+    with psycopg.connect(server.admin_url) as connection:
         assert connection.execute("select 1").fetchone() == (1,)
     server.stop()
 
@@ -174,6 +174,6 @@ def test_a_half_made_cluster_is_made_anew(data_dir: Path) -> None:
     left_over = data_dir / ".initdb-left"
     left_over.mkdir()
     (left_over / "password").write_text("old")
-    with EmbeddedServer(data_dir) as server, psycopg.connect(server.url) as connection:
+    with EmbeddedServer(data_dir) as server, psycopg.connect(server.admin_url) as connection:
         assert connection.execute("select 1").fetchone() == (1,)
     assert not left_over.exists()

@@ -23,20 +23,20 @@ def query(url: str, statement: str) -> object:
 
 
 def test_rows_survive_stop_and_start(data_dir: Path) -> None:
-    with EmbeddedServer(data_dir) as server, psycopg.connect(server.url) as connection:
+    with EmbeddedServer(data_dir) as server, psycopg.connect(server.admin_url) as connection:
         connection.execute("create table kept (n int)")
         connection.execute("insert into kept values (7)")
     with EmbeddedServer(data_dir) as server:
-        assert query(server.url, "select n from kept") == 7
+        assert query(server.admin_url, "select n from kept") == 7
 
 
-def test_the_application_is_no_superuser_and_owns_its_database(postgres: EmbeddedServer) -> None:
+def test_the_application_is_no_superuser_and_may_make_nothing(postgres: EmbeddedServer) -> None:
     assert query(postgres.url, "select current_user::text") == "bailiwick"
     assert query(postgres.url, "select rolsuper or rolbypassrls from pg_roles where rolname = current_user") is False
     assert query(postgres.admin_url, "select rolsuper from pg_roles where rolname = current_user") is True
-    with psycopg.connect(postgres.url) as connection:
-        connection.execute("create schema of_its_own")
-        connection.rollback()
+    for attempt in ("create schema of_its_own", "create table of_its_own (n int)", "create temporary table t (n int)"):
+        with psycopg.connect(postgres.url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(attempt.encode())
 
 
 def test_durability_is_never_traded_away(data_dir: Path) -> None:

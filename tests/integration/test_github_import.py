@@ -36,7 +36,6 @@ async def test_a_second_import_of_the_same_file_adds_nothing(
     types = EventRegistry()
     types.register(EventType("issue.imported", 1, IssueRecord, key=lambda issue: issue.key))
     organization_id = new_id()
-    await database.execute("insert into organizations (id, slug, name) values (%s, 'acme', 'Acme')", (organization_id,))
     log = EventLog(database_url, types, Wakeups(database_url), lambda _organization, _id, _event, _payload: [])
     await log.open()
     try:

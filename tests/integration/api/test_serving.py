@@ -91,6 +91,7 @@ async def test_metrics_count_what_is_there(premises: Premises, admin: httpx.Asyn
     await premises.installation.database.execute(
         "insert into limits (organization_id, subject, blocked_until) values (%s, 'agent:x', now() + interval '1 h')",
         (premises.acme.id,),
+        organization_id=premises.acme.id,
     )
     answer = await admin.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")

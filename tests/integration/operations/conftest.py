@@ -36,7 +36,9 @@ class Office:
 
     async def idle(self, *, seconds: float = 40) -> None:
         async def is_idle() -> bool:
-            row = await self.installation.database.fetch_one(_BUSY, (self.organization.id,))
+            row = await self.installation.database.fetch_one(
+                _BUSY, (self.organization.id,), organization_id=self.organization.id
+            )
             return row is not None and row["n"] == 0
 
         await until(is_idle, "no task is left to do", seconds=seconds, every_seconds=0.05)
@@ -55,6 +57,7 @@ class Office:
         return await self.installation.database.fetch_all(
             "select kind, reason, errors from finished_tasks where organization_id = %s and state = 'discarded'",
             (self.organization.id,),
+            organization_id=self.organization.id,
         )
 
 

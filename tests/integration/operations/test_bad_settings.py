@@ -10,6 +10,7 @@ async def test_a_sweep_over_bad_settings_is_discarded_once_with_what_to_mend(off
     await installation.database.execute(
         """update organizations set settings = '{"operations": {"sla_seconds": {"P1": "soon"}}}' where id = %s""",
         (organization_id,),
+        organization_id=organization_id,
     )
     await installation.queue.enqueue(organization_id, NewTask("sla.sweep", {}))
 

@@ -65,7 +65,7 @@ def outcome(postgres: EmbeddedServer) -> Iterator[Outcome]:
     with psycopg.connect(postgres.url_of("postgres", "postgres"), autocommit=True) as admin:
         admin.execute(sql.SQL("create database {} owner bailiwick").format(sql.Identifier(name)))
         try:
-            yield asyncio.run(work_off(postgres.url_of("bailiwick", name)))
+            yield asyncio.run(work_off(postgres.url_of("postgres", name)))
         finally:
             admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 

@@ -229,6 +229,7 @@ async def test_a_missed_p0_is_an_emergency_and_the_project_manager_plans(office:
         await office.installation.database.execute(
             "update issues set deadline_at = now() - interval '1 second' where organization_id = %s",
             (office.organization.id,),
+            organization_id=office.organization.id,
         )
         for _ in range(2):
             await office.installation.schedules.fire_now(office.organization.id, "sla.sweep")

@@ -94,7 +94,9 @@ class Platform:
 
         async def all_ended() -> bool:
             row = await self.installation.database.fetch_one(
-                "select count(*) as n from finished_tasks where id = any(%s::uuid[])", ([one.task_id for one in tasks],)
+                "select count(*) as n from finished_tasks where id = any(%s::uuid[])",
+                ([one.task_id for one in tasks],),
+                organization_id=self.organization_id,
             )
             return row is not None and row["n"] == times
 

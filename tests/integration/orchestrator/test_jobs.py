@@ -14,7 +14,8 @@ JOBS = {"system.sync": 300, "system.learn": 1800, "system.analyse_performance": 
 
 class TestSchedules:
     async def test_every_organization_has_the_jobs_and_home_the_installations_own(self, platform: Platform) -> None:
-        for organization_id, extra in ((platform.organization_id, {}), (platform.home_id, {"system.health": 60})):
+        installations = {"system.health": 60, "system.audit": 3600}
+        for organization_id, extra in ((platform.organization_id, {}), (platform.home_id, installations)):
             page = await platform.installation.schedules.list(organization_id, limit=100)
             found = {one.name: one for one in page.items if one.name.startswith("system.")}
             assert found.keys() - {"system.retain"} == (JOBS | extra).keys()
@@ -85,6 +86,7 @@ class TestHealth:
             "(gen_random_uuid(), %(org)s, 'unknown', 'available', 2, '{}', now() - interval '2 hours'), "
             "(gen_random_uuid(), %(org)s, 'note', 'waiting', 2, '{}', now())",
             {"org": org},
+            organization_id=org,
         )
         await database.execute(
             "insert into workers (id, name, host, pid, state, code_version, concurrency, lease_until) values "
@@ -94,6 +96,7 @@ class TestHealth:
             "insert into rejected_records (id, organization_id, source, reason, raw) "
             "values (partition_bound(now()), %s, 'csv', 'no title', '')",
             (org,),
+            organization_id=org,
         )
         platform.installation.registry.failed.append("weather: ImportError: no module")
         found = await platform.health()
@@ -158,14 +161,16 @@ class TestPerformance:
             "update finished_tasks f set inserted_at = f.inserted_at - x.ago, started_at = f.started_at - x.ago, "
             "finished_at = f.finished_at - x.ago from (select id, case when row_number() over (order by id) <= 30 "
             "then interval '90 minutes' else interval '0' end as ago from finished_tasks where kind = 'note') as x "
-            "where x.id = f.id"
+            "where x.id = f.id",
+            organization_id=platform.organization_id,
         )
         calm = await platform.run("system.analyse_performance")
         assert calm["compared_groups"] == 1
         await platform.installation.database.execute(
             "update finished_tasks set started_at = started_at - interval '10 seconds', "
             "inserted_at = inserted_at - interval '10 seconds' "
-            "where kind = 'note' and finished_at > now() - interval '1 hour'"
+            "where kind = 'note' and finished_at > now() - interval '1 hour'",
+            organization_id=platform.organization_id,
         )
         slow = await platform.run("system.analyse_performance")
         (change,) = [one for one in slow["regressions"] if one["measure"] == "execution"]
@@ -188,6 +193,7 @@ class TestRetention:
             "insert into task_keys (organization_id, key, task_id, inserted_at) "
             "values (%s, 'old', gen_random_uuid(), now() - interval '15 months')",
             (platform.organization_id,),
+            organization_id=platform.organization_id,
         )
         await database.execute(
             "insert into workers (id, name, host, pid, state, code_version, concurrency, heartbeat_at, lease_until) "
@@ -213,6 +219,7 @@ class TestRetention:
             "wait_key) "
             "values (gen_random_uuid(), %s, 'note', 'waiting', 2, '{}', now() - interval '16 months', 'never', 'x')",
             (platform.organization_id,),
+            organization_id=platform.organization_id,
         )
         result = await platform.run("system.retain", organization_id=platform.home_id)
         assert result["partitions_dropped"] == []
