@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Entry] = {
     "users": Entry("bailiwick.cli.users", _KEEP, "List, create and disable users; make links to get in."),
     "members": Entry("bailiwick.cli.members", _KEEP, "Say who belongs to an organization, in which role; invite."),
     "keys": Entry("bailiwick.cli.keys", _KEEP, "List, create and revoke API keys."),
+    "audit": Entry("bailiwick.cli.audit", _KEEP, "List, export and verify the audit log; see alarms."),
     "doctor": Entry("bailiwick.cli.doctor", _KEEP, "Check everything the platform needs, with the next step."),
     "bench": Entry("bailiwick.bench.command", _KEEP, "Measure speed and memory."),
 }

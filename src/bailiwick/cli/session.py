@@ -1,11 +1,14 @@
 """How a command reaches the platform: opened for its duration, closed whatever happens."""
 
 import asyncio
+import os
+import pwd
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from bailiwick.audit import Actor
 from bailiwick.cli.output import note, notes
 from bailiwick.identity import Organization, slug_of
 from bailiwick.installation import HOME, Installation, Settings
@@ -50,6 +53,17 @@ def with_organization(org: str, work: Callable[[Installation, Organization], Awa
         return await work(installation, await organization_of(installation, org))
 
     return with_installation(opened)
+
+
+def operator() -> Actor:
+    """Return who gives commands on this machine, as the audit log names them: the operating system's account."""
+    number = os.getuid()
+    try:
+        name = pwd.getpwuid(number).pw_name
+    except KeyError:
+        # A container may run under a number that nobody gave a name.
+        name = str(number)
+    return Actor("system", f"account:{name}", f"{name} on the command line")
 
 
 async def organization_of(installation: Installation, org: str) -> Organization:
