@@ -43,6 +43,11 @@ def may(role: Role, permission: str) -> bool:
     return permission in GRANTS[role]
 
 
+def highest_role(permissions: frozenset[str]) -> Role | None:
+    """Return the highest role all of whose permissions are among these, or None: what their holder may give others."""
+    return next((role for role in reversed(ROLES) if GRANTS[role] <= permissions), None)
+
+
 def read_table(text: str) -> tuple[Mapping[str, str], Mapping[Role, frozenset[str]], Mapping[str, str]]:
     """Return permissions with their meaning, all that each role may do, and what each operation needs.
 

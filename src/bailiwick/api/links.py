@@ -1,0 +1,55 @@
+"""Where links lead that people are handed: a few words on how to use one, until the dashboard shows a form here."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import PlainTextResponse
+
+from bailiwick.identity.one_time_links import MAX_TOKEN_CHARACTERS
+
+router = APIRouter(include_in_schema=False)
+
+_Token = Annotated[str, Query(max_length=MAX_TOKEN_CHARACTERS)]
+_TEXT = """{what}
+
+Send the token of this link to the API, for example:
+
+  curl -X POST {path} -H 'Content-Type: application/json' \\
+       -d '{body}'
+
+It works once.
+"""
+
+
+@router.get("/setup")
+async def show_setup(token: _Token = "") -> PlainTextResponse:
+    """Tell how to become the first administrator."""
+    del token
+    return _page(
+        "This link makes the first administrator of this installation.",
+        "/api/v1/setup",
+        '{"token": "TOKEN", "email": "you@example.org", "name": "You", "password": "..."}',
+    )
+
+
+@router.get("/invitation")
+async def show_invitation(token: _Token = "") -> PlainTextResponse:
+    """Tell how to accept an invitation."""
+    del token
+    return _page(
+        "This link is an invitation to an organization. If you have an account here, log in and send the token to "
+        "/api/v1/users/me/memberships instead.",
+        "/api/v1/invitations/accept",
+        '{"token": "TOKEN", "name": "You", "password": "..."}',
+    )
+
+
+@router.get("/password")
+async def show_password(token: _Token = "") -> PlainTextResponse:
+    """Tell how to set a password."""
+    del token
+    return _page("This link sets your password.", "/api/v1/password/reset", '{"token": "TOKEN", "password": "..."}')
+
+
+def _page(what: str, path: str, body: str) -> PlainTextResponse:
+    return PlainTextResponse(_TEXT.format(what=what, path=path, body=body))
