@@ -16,6 +16,9 @@ from bailiwick.events.reader import EventReader, Retention
 from bailiwick.events.rejections import Rejections
 from bailiwick.identity import Organizations
 from bailiwick.outbound import AllowList
+from bailiwick.privacy import Consents, DataMap, Location, Privacy
+from bailiwick.privacy.platform import declare_platform
+from bailiwick.recovery import Backups
 from bailiwick.storage import Database
 from bailiwick.tasks import KindRegistry, NewTask, TaskKind, TaskQueue
 from bailiwick.tasks.limits import Limits
@@ -62,9 +65,16 @@ class Kernel:
     registry: "Registry"
     # What may be reached over HTTP beside the public internet.
     outbound: AllowList
+    backups: Backups
     audit: AuditLog
     audit_roots: AuditRoots
     alarms: Alarms
+    privacy: Privacy
+
+    @property
+    def consents(self) -> Consents:
+        """Whom to ask, by ``consents.require``, before a person's data is processed for a purpose."""
+        return self.privacy.consents
 
 
 @dataclass(slots=True)
@@ -81,11 +91,16 @@ class Registry:
     warmers: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     # Extensions that are not there, each with its error.
     failed: list[str] = field(default_factory=list[str])
+    # Where there is personal data, by table; of the platform's own tables from the start.
+    data_map: DataMap = field(default_factory=DataMap)
+    # Told which organization's memory is void after an erasure; '' for all.
+    forgetters: list[Callable[[str], None]] = field(default_factory=list[Callable[[str], None]])
     subscriptions: Subscriptions = field(init=False)
 
     def __post_init__(self) -> None:
         """Tie subscriptions to the kinds they make tasks of."""
         self.subscriptions = Subscriptions(self.kinds)
+        declare_platform(self.data_map)
 
 
 class Registrar:
@@ -135,3 +150,19 @@ class Registrar:
         that exits waits for it, so split what takes longer than a second.
         """
         self._registry.warmers.append(function)
+
+    def personal_data(self, *locations: Location) -> None:
+        """Declare tables of the extension's that hold personal data: where in them, and what erasure does there."""
+        self._registry.data_map.declare(*locations)
+
+    def no_personal_data(self, table: str, reason: str) -> None:
+        """Declare that a table of the extension's holds no personal data, and why; every table is declared."""
+        self._registry.data_map.declare_none(table, reason)
+
+    def forgetting(self, function: Callable[[str], None]) -> None:
+        """Have a function called after an erasure, with the organization's id, to drop what this process remembers.
+
+        Called with '' it drops everything: an erasure may have been missed. Keep
+        it quick; it runs on the event loop, and must do no harm when it comes often.
+        """
+        self._registry.forgetters.append(function)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from bailiwick import __version__
 from bailiwick.agents import AgentDirectory
@@ -25,6 +26,9 @@ from bailiwick.extensions import (
     find_extensions,
     register_extensions,
 )
+from bailiwick.extensions import (
+    privacy as privacy_extension,
+)
 from bailiwick.identity import Keys, Organization, Organizations, ServiceAccounts, Sessions, SigningKeys
 from bailiwick.identity.accounts import Accounts
 from bailiwick.identity.invitations import Invitations
@@ -34,6 +38,7 @@ from bailiwick.identity.password_resets import PasswordResets
 from bailiwick.identity.passwords import Passwords
 from bailiwick.installation.collector import relax_collector
 from bailiwick.installation.master_key import master_key_source
+from bailiwick.installation.recovery import archive_of, backups_of
 from bailiwick.installation.settings import Settings
 from bailiwick.installation.warming import Warming
 from bailiwick.installation.ways_in import WaysIn
@@ -42,11 +47,12 @@ from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.orchestrator import OrchestratorExtension
 from bailiwick.orchestrator.auditing import event_of
 from bailiwick.outbound import AllowList
+from bailiwick.privacy import Privacy
 from bailiwick.storage import Database, migrate
 from bailiwick.storage.embedded import EmbeddedServer
 from bailiwick.storage.embedded_folder import default_data_dir
 from bailiwick.storage.roles import application_url
-from bailiwick.storage.waking import Wakeups
+from bailiwick.storage.waking import ERASED, Wakeups
 from bailiwick.tasks import TaskQueue, Upkeep, Worker, WorkerSettings
 from bailiwick.tasks.control import TaskControl
 from bailiwick.tasks.limits import AgentBreakers, Limits
@@ -71,8 +77,11 @@ class Installation:
     Opened by ``Installation.open``; ``run_worker`` makes this process do work.
     """
 
-    def __init__(self, url: str, settings: Settings, registry: Registry) -> None:
+    def __init__(
+        self, url: str, settings: Settings, registry: Registry, *, admin_url: str, migrations: Sequence[Path] = ()
+    ) -> None:
         self.url = url
+        self.admin_url = admin_url
         self.settings = settings
         self.registry = registry
         self.extensions: Sequence[ExtensionStatus] = ()
@@ -112,7 +121,13 @@ class Installation:
         self.connections = Connections(self.database)
         self.directory = AgentDirectory(self.database, registry.agent_kinds)
         self.outbound = AllowList.parse(settings.outbound_allowed)
+        self.privacy = Privacy(
+            database=self.database, vault=self.vault, audit=self.audit, events=self.events, queue=self.queue,
+            wakeups=self.wakeups, data_map=registry.data_map, admin_url=admin_url,
+        )  # fmt: skip
+        self.events.guard = self.privacy.consents.require
         self.ways_in = WaysIn(self)
+        self.backups = backups_of(settings, self.database, self.audit, admin_url=admin_url, migrations=migrations)
         self.worker: Worker | None = None
         self._warming = Warming(())
 
@@ -138,13 +153,14 @@ class Installation:
             orchestrator = OrchestratorExtension(
                 health_seconds=settings.health_seconds,
                 retention_months=settings.retention_months,
+                backs_up=settings.backup_dir is not None,
                 data_folder=None if settings.database_url else settings.data_dir or default_data_dir(),
             )
-            extensions = [connectors.extension, orchestrator, *found, *extra]
+            extensions = [connectors.extension, privacy_extension.extension, orchestrator, *found, *extra]
             folders = [extension.migrations for extension in extensions if extension.migrations is not None]
             progress("checking the database's schema")
             await asyncio.to_thread(migrate, admin_url, locations=folders)
-            installation = cls(url, settings, Registry())
+            installation = cls(url, settings, Registry(), admin_url=admin_url, migrations=folders)
             await installation._start(extensions, failed)
             try:
                 yield installation
@@ -216,6 +232,7 @@ class Installation:
         )
         breakers = AgentBreakers(self.limits)
         worker.observers.append(breakers.observe)
+        worker.guard_by(self.privacy.consents.require)
         upkeep = Upkeep(self.url, self.wakeups, worker_id=lambda: worker.id)
         scheduler = Scheduler(self.database, self.wakeups)
         relax_collector()
@@ -247,10 +264,13 @@ class Installation:
         kernel = Kernel(
             self.database, self.events, self.event_reader, self.retention, self.queue, self.tasks,
             self.limits, self.schedules, self.directory, self.organizations, self.rejections, self.connections,
-            self.registry, self.outbound, self.audit, self.audit_roots, self.alarms,
+            self.registry, self.outbound, self.backups, self.audit, self.audit_roots, self.alarms,
+            self.privacy,
         )  # fmt: skip
         self.extensions = [*register_extensions(extensions, Registrar(self.registry, kernel)), *failed]
         self.registry.failed += [f"{one.name}: {one.error}" for one in self.extensions if one.state == "failed"]
+        for forget in self.registry.forgetters:
+            self.wakeups.listen(ERASED, forget)
         await self.wakeups.start()
         await self.queue.open()
         await self.events.open()
@@ -278,7 +298,7 @@ async def _database_urls(settings: Settings, progress: Progress) -> AsyncGenerat
         admin = settings.database_admin_url
         yield application_url(url), url if admin is None else admin.get_secret_value()
         return
-    server = EmbeddedServer(settings.data_dir, progress=progress)
+    server = EmbeddedServer(settings.data_dir, progress=progress, archive=archive_of(settings))
     progress("starting the embedded PostgreSQL")
     # The server lives as long as the thread that starts it: this one.
     server.start()

@@ -74,7 +74,7 @@ _PEOPLE: tuple[Location, ...] = (
 _PRIVACY: tuple[Location, ...] = (
     Location("subject_identifiers", {"sealed": "raw"}, "shred", GDPR, reason=_SHREDDED, mine=_THEIRS),
     Location("consent_changes", {"sealed_note": "raw"}, "shred", GDPR, reason=_SHREDDED, mine=_THEIRS),
-    Location("data_requests", {"archive": "raw"}, "clear", GDPR, mine=_THEIRS),
+    Location("data_requests", {"archive": "raw"}, "clear", GDPR, mine=_THEIRS, age="id", spared="state = 'pending'"),
     Location(
         "legal_holds",
         {"reason": "text", "release_reason": "text"},
