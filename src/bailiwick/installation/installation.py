@@ -36,6 +36,8 @@ from bailiwick.identity.memberships import Memberships
 from bailiwick.identity.owner_link import OwnerLink
 from bailiwick.identity.password_resets import PasswordResets
 from bailiwick.identity.passwords import Passwords
+from bailiwick.identity.quotas import Metering, Plans, Quotas, RateLimiter
+from bailiwick.identity.quotas.keeper import QuotaKeeper
 from bailiwick.installation.collector import relax_collector
 from bailiwick.installation.master_key import master_key_source
 from bailiwick.installation.recovery import archive_of, backups_of
@@ -46,6 +48,7 @@ from bailiwick.kernel.errors import ConflictError
 from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.orchestrator import OrchestratorExtension
 from bailiwick.orchestrator.auditing import event_of
+from bailiwick.orchestrator.quotas import QuotaTeller
 from bailiwick.outbound import AllowList
 from bailiwick.privacy import Privacy
 from bailiwick.storage import Database, migrate
@@ -127,6 +130,10 @@ class Installation:
         )  # fmt: skip
         self.events.guard = self.privacy.consents.require
         self.ways_in = WaysIn(self)
+        self.rates = RateLimiter(url)
+        self.metering = Metering(self.database)
+        self.plans = Plans(self.database, self.audit)
+        self.quotas = Quotas(self.database, self.plans, self.audit)
         self.backups = backups_of(settings, self.database, self.audit, admin_url=admin_url, migrations=migrations)
         self.worker: Worker | None = None
         self._warming = Warming(())
@@ -235,10 +242,13 @@ class Installation:
         worker.guard_by(self.privacy.consents.require)
         upkeep = Upkeep(self.url, self.wakeups, worker_id=lambda: worker.id)
         scheduler = Scheduler(self.database, self.wakeups)
+        teller = QuotaTeller(self.database, self.metering, self.events, self.audit)
+        keeper = QuotaKeeper(self.metering, teller.tell)
         relax_collector()
         await worker.start()
         await upkeep.start()
         await scheduler.start()
+        await keeper.start()
         self.worker = worker
         self.queue.hand_to(worker)
         warming = self._warming = Warming(self.registry.warmers if self.settings.warm_start else ())
@@ -249,6 +259,7 @@ class Installation:
             warming.stop()
             self.worker = None
             self.queue.hand_to(None)
+            await keeper.stop()
             await scheduler.stop()
             await worker.stop()
             await upkeep.stop()
@@ -282,6 +293,8 @@ class Installation:
         await self.events.publish(told, [event_of(alarm)])
 
     async def _stop(self) -> None:
+        await self.metering.close()
+        await self.rates.close()
         await self.alarms.close()
         await self.audit.close()
         await self.events.close()

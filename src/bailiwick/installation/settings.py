@@ -38,6 +38,14 @@ class Settings(BaseSettings):
         description="Addresses and networks of the reverse proxies in front, separated by commas; only what they say "
         "in X-Forwarded-For and X-Forwarded-Proto is believed.",
     )
+    rate_limits: bool = Field(default=True, description="Whether the API limits how often it is asked.")
+    address_rate_per_minute: int = Field(
+        default=60, ge=1, le=1_000_000,
+        description="Requests without good credentials that one address may send per minute.",
+    )  # fmt: skip
+    login_rate_per_minute: int = Field(
+        default=10, ge=1, le=1_000_000, description="Attempts to log in per minute, of one address and for one account."
+    )
     port: int = Field(default=8700, ge=0, le=65535, description="The API's port; 0 takes a free one.")
     public_url: str | None = Field(
         default=None,
@@ -56,6 +64,14 @@ class Settings(BaseSettings):
     )
     health_seconds: float = Field(default=60.0, ge=1, le=86400, description="How often the platform checks itself.")
     retention_months: int = Field(default=12, ge=1, le=240, description="How many months of events and tasks stay.")
+    backup_dir: Path | None = Field(
+        default=None,
+        description="Where backups go; setting it switches on the daily backup, its weekly drill and, for the "
+        "embedded server, the archive of its write-ahead log.",
+    )
+    backup_keep_daily: int = Field(default=7, ge=0, le=1000, description="How many days keep their newest backup.")
+    backup_keep_weekly: int = Field(default=4, ge=0, le=1000, description="How many weeks keep their newest backup.")
+    backup_keep_monthly: int = Field(default=6, ge=0, le=1000, description="How many months keep their newest backup.")
     outbound_allowed: str = Field(
         default="",
         description="Hosts and networks of your own that may be called over HTTP, separated by commas: "

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from bailiwick import __version__
 from bailiwick.events import EventType
 from bailiwick.extensions import Registrar
-from bailiwick.orchestrator import auditing, health, learning, performance, retention, sync
+from bailiwick.orchestrator import auditing, backup, health, learning, performance, quotas, retention, sync
 from bailiwick.tasks import RetryPolicy, TaskKind
 from bailiwick.tasks.model import Handler
 from bailiwick.tasks.schedules import NewSchedule
@@ -27,9 +27,18 @@ class OrchestratorExtension:
     migrations: Path | None = None
 
     def __init__(
-        self, *, health_seconds: float = 60.0, retention_months: int = 12, data_folder: Path | None = None
+        self,
+        *,
+        health_seconds: float = 60.0,
+        retention_months: int = 12,
+        data_folder: Path | None = None,
+        backs_up: bool = False,
     ) -> None:
-        """Take what is set for the installation; ``data_folder`` is None with an external database."""
+        """Take what is set for the installation; ``data_folder`` is None with an external database.
+
+        ``backs_up``: whether there is a place for backups, so that they are made.
+        """
+        self._backs_up = backs_up
         self._health_seconds = health_seconds
         self._retention_months = retention_months
         self._data_folder = data_folder
@@ -49,6 +58,9 @@ class OrchestratorExtension:
             scope="installation",
         )  # fmt: skip
         schedules(_every(3600, auditing.KIND, jitter_seconds=60, priority=1), scope="installation")
+        if self._backs_up:
+            for kind, cron in ((backup.KIND, "15 2 * * *"), (backup.DRILL_KIND, "15 4 * * 0")):
+                schedules(NewSchedule(kind, kind, cron=cron, jitter_seconds=600, priority=3), scope="installation")
         schedules(_every(300, sync.KIND, jitter_seconds=30))
         # Half an hour is what one of the requirements says, a quarter the other: change the schedule to have that.
         schedules(_every(1800, learning.KIND, jitter_seconds=180, priority=3))
@@ -56,6 +68,8 @@ class OrchestratorExtension:
 
     def _register_events(self, registrar: Registrar) -> None:
         registrar.event_type(auditing.TYPE)
+        for event_type in quotas.TYPES:
+            registrar.event_type(event_type)
         registrar.event_type(EventType(health.EVENT, 1, health.HealthChecked))
         registrar.event_type(EventType(learning.EVENT, 1, learning.LearningUpdated))
         registrar.event_type(EventType(performance.EVENT, 1, performance.PerformanceAnalysed))
@@ -69,6 +83,8 @@ class OrchestratorExtension:
             (sync.KIND, sync.SyncJob(kernel).handle, sync.SyncPayload, 1800),
             (learning.KIND, learning.LearningJob(kernel).handle, learning.LearnPayload, 300),
             (performance.KIND, performance.PerformanceJob(kernel).handle, performance.PerformancePayload, 300),
+            (backup.KIND, backup.BackupJob(kernel).handle, backup.BackupPayload, 6 * 3600),
+            (backup.DRILL_KIND, backup.DrillJob(kernel).handle, backup.BackupPayload, 6 * 3600),
             (retention.KIND, retention.RetentionJob(kernel).handle, retention.RetainPayload, 3600),
         )
         for kind, handler, payload, timeout_seconds in jobs:

@@ -26,6 +26,7 @@ import psycopg
 
 from bailiwick.kernel.errors import BailiwickError, DatabaseUnavailableError, DiskFullError, InternalError
 from bailiwick.storage.binaries import find_postgres_binaries
+from bailiwick.storage.embedded_archive import prepare_archive
 from bailiwick.storage.embedded_cluster import (
     ADMIN_ROLE,
     APPLICATION_DATABASE,
@@ -57,15 +58,22 @@ class EmbeddedServer:
     Methods block and may be called from any thread. ``progress`` receives
     short sentences while something takes longer than two seconds.
     ``recovery_seconds`` bounds the wait for an old server to end plus the
-    crash recovery of a new one.
+    crash recovery of a new one. In ``archive`` the server keeps its write-ahead
+    log; a folder that cannot be used is told to ``progress`` and stops nothing.
     """
 
     def __init__(
-        self, data_dir: Path | None = None, *, progress: Progress | None = None, recovery_seconds: float = 120.0
+        self,
+        data_dir: Path | None = None,
+        *,
+        progress: Progress | None = None,
+        recovery_seconds: float = 120.0,
+        archive: Path | None = None,
     ) -> None:
         self._folder = DataFolder(data_dir or default_data_dir())
         self._progress = progress or _say_nothing
         self._recovery_seconds = recovery_seconds
+        self._archive = archive
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._standing: Standing = "stopped"
@@ -250,7 +258,9 @@ class EmbeddedServer:
         if self._socket_dir is None:
             raise InternalError("the embedded database has no socket folder")
         self._folder.remove_stale_files(self._socket_dir)
-        write_settings(self._folder.cluster, account)
+        if self._archive is not None and (problem := prepare_archive(self._archive, account)):
+            self._progress(f"the write-ahead log is not archived: {problem}")
+        write_settings(self._folder.cluster, account, self._archive)
         log_start = self._folder.log_end()
         command = server_command(binaries, self._folder.cluster, self._socket_dir)
         self._process = ServerProcess(account, self._folder.server_lock_file, self._folder.log_file, command)

@@ -14,6 +14,7 @@ from psycopg import sql
 from bailiwick.kernel.errors import BailiwickError, DatabaseUnavailableError, DiskFullError
 from bailiwick.storage.binaries import PostgresBinaries
 from bailiwick.storage.embedded_account import ServerAccount
+from bailiwick.storage.embedded_archive import archive_settings, quoted
 from bailiwick.storage.embedded_folder import DataFolder
 from bailiwick.storage.embedded_process import child_command, child_environment
 from bailiwick.storage.roles import APPLICATION_ROLE
@@ -99,10 +100,14 @@ def check_cluster(cluster: Path, binaries: PostgresBinaries) -> None:
         )
 
 
-def write_settings(cluster: Path, account: ServerAccount) -> None:
-    """Write our settings into the cluster; takes effect at the next start of the server."""
+def write_settings(cluster: Path, account: ServerAccount, archive: Path | None = None) -> None:
+    """Write our settings into the cluster; takes effect at the next start of the server.
+
+    ``archive`` is where its write-ahead log is kept, None for nowhere.
+    """
     lines = ["# Written at every start. Use ALTER SYSTEM for settings of your own."]
-    lines += [f"{name} = '{value}'" for name, value in sorted(_SETTINGS.items())]
+    settings = {**_SETTINGS, **archive_settings(archive)}
+    lines += [f"{name} = {quoted(value)}" for name, value in sorted(settings.items())]
     text = "\n".join(lines) + "\n"
     path = cluster / _CONFIGURATION_FILE
     # Left alone when it is right: a full disk must not empty it.

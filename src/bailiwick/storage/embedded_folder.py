@@ -25,6 +25,7 @@ from bailiwick.storage.binaries import PostgresBinaries
 from bailiwick.storage.embedded_account import ServerAccount, server_account
 
 DATA_DIR_VARIABLE = "BAILIWICK_DATA_DIR"
+PASSWORDS_FILE = "passwords.json"
 SOCKET_NAME = ".s.PGSQL.5432"
 _LONGEST_SOCKET_PATH = 103  # macOS; Linux allows 107
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
@@ -85,7 +86,7 @@ class DataFolder:
         self.server_lock_file = self.root / "server.lock"
         self.owner_lock = FolderLock(self.root / "owner.lock")
         self.server_lock = FolderLock(self.server_lock_file)
-        self._passwords_file = self.root / "passwords.json"
+        self._passwords_file = self.root / PASSWORDS_FILE
         self._address_file = self.root / "server.json"
 
     def prepare(self) -> ServerAccount:

@@ -53,12 +53,22 @@ def migrate(url: str, *, locations: Sequence[Path] = ()) -> None:
 
 def newest_revisions(folders: Sequence[Path]) -> set[str]:
     """Return the revisions in these folders that no other one builds on."""
+    found = _named_revisions(folders)
+    return found["revision"] - found["down_revision"]
+
+
+def known_revisions(locations: Sequence[Path] = ()) -> set[str]:
+    """Return every revision that this program can bring a database to, with those of further folders."""
+    return _named_revisions([_HERE / "versions", *locations])["revision"]
+
+
+def _named_revisions(folders: Sequence[Path]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {"revision": set(), "down_revision": set()}
     for folder in folders:
         for file in sorted(folder.glob("*.py")):
             for name, value in _REVISION.findall(file.read_text(encoding="utf-8")):
                 found[name].add(value)
-    return found["revision"] - found["down_revision"]
+    return found
 
 
 def applied_revisions(connection: psycopg.Connection[Any]) -> set[str]:
