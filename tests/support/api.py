@@ -96,10 +96,12 @@ class _SilentWakeups:
 
 def unserved_app() -> FastAPI:
     """The app of no installation: good for looking at, not for asking."""
-    settings = SimpleNamespace(trusted_proxies="")
+    settings = SimpleNamespace(trusted_proxies="", rate_limits=False)
     stub = SimpleNamespace(
         settings=settings,
         sessions=None,
+        rates=None,
+        metering=None,
         organizations=None,
         keys=None,
         wakeups=_SilentWakeups(),

@@ -93,7 +93,9 @@ async def _tenant(
 ) -> Organization:
     caller = await _caller(request)
     memory: OrganizationMemory = request.app.state.organizations
-    return await find_visible(memory, caller, organization or await _only_organization(memory, caller))
+    found = await find_visible(memory, caller, organization or await _only_organization(memory, caller))
+    await request.app.state.rates.admit_organization(request.scope, caller, found.id)
+    return found
 
 
 async def _only_organization(memory: OrganizationMemory, caller: Caller) -> str:

@@ -4,25 +4,33 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 
 from bailiwick import __version__
-from bailiwick.api import documentation, health, problems, scraping
+from bailiwick.api import documentation, health, links, problems, scraping
 from bailiwick.api.access import OrganizationMemory, known_query_only
 from bailiwick.api.authentication import Authentication
 from bailiwick.api.client_address import TrustedProxies
 from bailiwick.api.doorkeeper import Doorkeeper
+from bailiwick.api.rate_limiting import RateLimiting
 from bailiwick.api.realtime import EventBell
 from bailiwick.api.rest import (
     agents,
+    audit,
     catalogue,
+    entrance,
     event_stream,
     events,
     issues,
+    keys,
     limits,
+    members,
     organizations,
     rejected,
     runs,
     schedules,
+    service_accounts,
+    sessions,
     task_actions,
     tasks,
+    users,
     webhooks,
 )
 from bailiwick.connectors.github.webhook import DeliveryWindow
@@ -32,7 +40,9 @@ from bailiwick.installation import Installation
 _RESOURCES: tuple[APIRouter, ...] = (
     organizations.router, event_stream.router, events.router, task_actions.router, tasks.router, runs.router,
     agents.router, schedules.router, limits.router, catalogue.router,
-    issues.router, rejected.router, webhooks.router,
+    issues.router, rejected.router, webhooks.router, audit.router,
+    entrance.router, users.router, members.router, members.invitations,
+    sessions.router, keys.router, service_accounts.router,
 )  # fmt: skip
 
 
@@ -58,10 +68,13 @@ def create_app(installation: Installation) -> FastAPI:
     app.state.deliveries = DeliveryWindow()
     app.state.bell = EventBell(installation.wakeups)
     problems.install(app)
-    app.add_middleware(Doorkeeper, authentication=app.state.authentication)
+    app.state.rates = RateLimiting.of(installation)
+    app.add_middleware(Doorkeeper, authentication=app.state.authentication, rates=app.state.rates)
     documentation.install(app)
     strict = [Depends(known_query_only)]
     app.include_router(health.router)
+    app.include_router(links.router)
+    app.include_router(sessions.well_known, dependencies=strict)
     app.include_router(scraping.router, dependencies=strict)
     for router in _RESOURCES:
         app.include_router(router, prefix="/api/v1", dependencies=strict)

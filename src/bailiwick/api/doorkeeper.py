@@ -18,13 +18,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bailiwick.api.authentication import Authentication
 from bailiwick.api.cookies import check_origin
 from bailiwick.api.problems import problem_of, unexpected
-from bailiwick.kernel.errors import BailiwickError, InvalidInputError, InvalidPayloadError, PayloadTooLargeError
+from bailiwick.api.rate_limiting import RateLimiting, add_headers
+from bailiwick.identity import Caller
+from bailiwick.kernel.errors import (
+    BailiwickError,
+    InvalidInputError,
+    InvalidPayloadError,
+    PayloadTooLargeError,
+    UnauthorizedError,
+)
 from bailiwick.telemetry.metrics import REGISTRY
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 64
+# A link's token is its key; registration is closed unless it is switched on.
+LINK_PATHS = (
+    "/setup", "/invitation", "/password",
+    "/api/v1/setup", "/api/v1/registration", "/api/v1/invitations/accept", "/api/v1/password/reset",
+)  # fmt: skip
 # Health must be seen without a key, and the public keys by whoever verifies a token; a refresh token is its own key.
-OPEN_PATHS = ("/healthz", "/readyz", "/.well-known/jwks.json", "/api/v1/token/refresh")
+OPEN_PATHS = ("/healthz", "/readyz", "/.well-known/jwks.json", "/api/v1/token/refresh", *LINK_PATHS)
 # A webhook's signature is its key; its body is read as it was signed.
 OPEN_PREFIXES = ("/api/v1/webhooks/",)
 
@@ -51,9 +64,10 @@ def is_open(path: str) -> bool:
 class Doorkeeper:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, authentication: Authentication) -> None:
+    def __init__(self, app: ASGIApp, authentication: Authentication, rates: RateLimiting) -> None:
         self._app = app
         self._authentication = authentication
+        self._rates = rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request, pass it on, and see that it gets an answer."""
@@ -73,14 +87,23 @@ class Doorkeeper:
         path: str = scope["path"]
         state = scope.setdefault("state", {})
         state["address"] = self._authentication.proxies.address_of(scope)
+        await self._rates.knock(scope, is_open=is_open(path))
         if not is_open(path):
-            state["caller"] = await self._authentication.authenticate(scope)
+            state["caller"] = await self._identify(scope)
+            await self._rates.admit(scope, state["caller"])
         elif not path.startswith(OPEN_PREFIXES):
             # Another site must not log a browser in as somebody of its choice.
             check_origin(scope)
         query: bytes = scope["query_string"]
         if "\0" in path or b"\0" in unquote_to_bytes(query):
             raise InvalidInputError("the address holds the character U+0000, which PostgreSQL cannot store; remove it")
+
+    async def _identify(self, scope: Scope) -> Caller:
+        try:
+            return await self._authentication.authenticate(scope)
+        except UnauthorizedError:
+            await self._rates.refused(scope)
+            raise
 
 
 class _Answer:
@@ -98,6 +121,7 @@ class _Answer:
             self._has_begun = True
             headers = MutableHeaders(scope=message)
             headers.update(_SECURITY_HEADERS)
+            add_headers(self._scope, headers)
             if "cache-control" not in headers or self._scope["path"].startswith("/api/"):
                 headers["cache-control"] = "no-store"
             route = self._scope.get("route")

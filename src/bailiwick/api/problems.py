@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem documents: one shape for every refusal, and never a stack trace."""
 
+import math
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from bailiwick.kernel.documents import encode
-from bailiwick.kernel.errors import BailiwickError, CannotDetermineError
+from bailiwick.kernel.errors import BailiwickError, CannotDetermineError, RateLimitedError
 from bailiwick.kernel.ids import new_id
 
 log = structlog.get_logger(__name__)
@@ -79,13 +80,16 @@ def problem_of(error: BailiwickError) -> Response:
     """Return the problem document of an error of ours; a broken promise is logged under its id."""
     if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR and not error.retryable:
         return unexpected(error)
-    return problem(
+    response = problem(
         error.http_status,
         error.code,
         str(error),
         retryable=error.retryable,
         missing=error.missing if isinstance(error, CannotDetermineError) else None,
     )
+    if isinstance(error, RateLimitedError):
+        response.headers["retry-after"] = str(math.ceil(error.retry_after_seconds))
+    return response
 
 
 def unexpected(error: BaseException) -> Response:

@@ -14,8 +14,9 @@ import structlog
 
 from bailiwick.identity.quotas.model import Crossing, Usage, following_month
 from bailiwick.kernel.errors import BailiwickError
-from bailiwick.kernel.ids import new_id
+from bailiwick.kernel.ids import INSTALLATION, new_id
 from bailiwick.storage import Database
+from bailiwick.storage.connections import Connection
 
 log = structlog.get_logger(__name__)
 
@@ -103,6 +104,24 @@ class Metering:
         """
         row = await self._database.fetch_one("select usage_measure() as n")
         return 0 if row is None else int(row["n"])
+
+    async def claim_measurement(self) -> bool:
+        """Tell whether this process is to measure: once an hour one is."""
+        row = await self._database.fetch_one(
+            "insert into usage_sources as s (id, sequence) values (%s, 0) on conflict (id) do update "
+            "set reported_at = now() where s.reported_at < now() - interval '1 hour' returning 1 as one",
+            (INSTALLATION,),
+        )
+        return row is not None
+
+    async def mark_told(self, connection: Connection, crossing: Crossing) -> bool:
+        """Note, in the transaction that tells it, that a reached limit is told; False if somebody did before."""
+        marked = await connection.execute(
+            "update quota_crossings set told_at = now() where organization_id = %s and resource = %s "
+            "and level = %s and month = %s and told_at is null",
+            (crossing.organization_id, crossing.resource, crossing.level, crossing.month),
+        )
+        return marked.rowcount > 0
 
     async def days(self, month: date, *, organization_id: str | None = None) -> list[Usage]:
         """Return what was used on each UTC day of a month, of one organization or of all."""
