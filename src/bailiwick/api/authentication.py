@@ -51,6 +51,10 @@ class Authentication:
         check_own_page(scope, token)
         return caller
 
+    def forget(self) -> None:
+        """Ask again about everybody, so that a revocation counts in this process at once."""
+        self._known.clear()
+
     async def _by_bearer(self, authorization: str) -> Caller:
         scheme, _, credential = authorization.partition(" ")
         credential = credential.strip()
