@@ -48,6 +48,8 @@ COMMANDS: Mapping[str, Entry] = {
     "members": Entry("bailiwick.cli.members", _KEEP, "Say who belongs to an organization, in which role; invite."),
     "keys": Entry("bailiwick.cli.keys", _KEEP, "List, create and revoke API keys."),
     "audit": Entry("bailiwick.cli.audit", _KEEP, "List, export and verify the audit log; see alarms."),
+    "backup": Entry("bailiwick.cli.backup", _KEEP, "Make, list and prove backups."),
+    "restore": Entry("bailiwick.cli.restore", _KEEP, "Bring back a backup, or a moment in time."),
     "doctor": Entry("bailiwick.cli.doctor", _KEEP, "Check everything the platform needs, with the next step."),
     "bench": Entry("bailiwick.bench.command", _KEEP, "Measure speed and memory."),
 }
