@@ -95,6 +95,10 @@ async def _tenant(
     memory: OrganizationMemory = request.app.state.organizations
     found = await find_visible(memory, caller, organization or await _only_organization(memory, caller))
     await request.app.state.rates.admit_organization(request.scope, caller, found.id)
+    if request.method == "GET":
+        # Every route that shows a tenant's data comes by here, so mass reads are counted in one place.
+        platform = await _installation(request)
+        platform.alarms.read(caller.actor(), found.id)
     return found
 
 

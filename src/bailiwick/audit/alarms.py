@@ -103,8 +103,9 @@ class Alarms:
     def read(self, actor: Actor, organization_id: str, count: int = 1) -> None:
         """Note that somebody read ``count`` records of an organization; costs no database call.
 
-        A read is a listing's or an export's record, or one record shown. What was
-        noted in the last two seconds is lost if the process is killed.
+        Over the API a read is a request that shows an organization's data, and each
+        record of an export. What was noted in the last two seconds is lost if the
+        process is killed.
         """
         subject = f"{actor.kind}:{actor.id}"[:200]
         if len(self._pending) >= _MAX_PENDING and (organization_id, subject) not in self._pending:
@@ -283,7 +284,7 @@ async def _raised(connection: Connection, alarm: Alarm) -> bool:
 
 def describe(alarm: Alarm) -> str:
     """Return an alarm as one sentence."""
-    what = {"login_failures": "failed logins", "mass_reads": "records read"}.get(alarm.rule, alarm.rule)
+    what = {"login_failures": "failed logins", "mass_reads": "reads"}.get(alarm.rule, alarm.rule)
     return (
         f"{alarm.count} {what} by {alarm.subject} within {alarm.window_seconds / 60:g} minutes; "
         f"the rule is {alarm.threshold}"

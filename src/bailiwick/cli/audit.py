@@ -13,7 +13,7 @@ from typing import Annotated, Any, BinaryIO, cast
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bailiwick.audit import Entry, EntryFilter
+from bailiwick.audit import Act, Entry, EntryFilter
 from bailiwick.audit.alarms import Alarm, AlarmRule, describe
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import note, notes, print_json, print_more, print_table, screen
@@ -88,6 +88,8 @@ def export(
         from bailiwick.audit.exporting import export_lines  # noqa: PLC0415
 
         organization_id, slug = await _chain(installation, org, of_installation=installation_log)
+        act = Act(organization_id, "audit.exported", operator(), f"audit:{organization_id}")
+        await installation.audit.record(act)
         count = 0
         with _target(file) as stream:
             async for line in export_lines(installation.audit, installation.audit_roots, organization_id, slug):

@@ -90,7 +90,7 @@ Wanted = Annotated[EntryFilter, Depends(_wanted)]
 _EXPORTED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "JSON lines: a header with the public keys, entries and their signed roots, and a signed end.",
-        "content": {_JSON_LINES: {"schema": {"type": "string"}}},
+        "content": {_JSON_LINES: {"schema": {"type": "string"}, "example": '{"content":{...},"type":"header"}\n'}},
     },
     **problems(404),
 }
