@@ -1,6 +1,6 @@
 """The database roles that keep organizations apart, and how the application becomes the least of them."""
 
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -25,27 +25,35 @@ def application_url(url: str) -> str:
 
 
 def provide_roles(admin: psycopg.Connection[Any]) -> None:
-    """Make the three roles and let them into this database; harmless if that was done before.
+    """Make the three roles and let them into this database; does only what is missing.
+
+    ``admin`` is in autocommit mode, so that its session sees each grant at once.
 
     Raises:
-        DatabaseUnavailableError: this login may not make roles; the message says what to run instead.
+        DatabaseUnavailableError: this login may not do it; the message says what a superuser runs once instead.
     """
     try:
         for role in (OWNER_ROLE, ENGINE_ROLE, APPLICATION_ROLE):
             _make_role(admin, role)
-        if not _is_superuser(admin):
-            # To make the schema as its owner, and to become the application.
-            for role in (OWNER_ROLE, APPLICATION_ROLE):
+        # To make the schema as its owner, and to become the application.
+        for role in (OWNER_ROLE, APPLICATION_ROLE):
+            if not _holds(admin, "pg_has_role(current_user, %s, 'member')", role):
                 admin.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
-        admin.execute(f"grant {ENGINE_ROLE} to {OWNER_ROLE}")
-        admin.execute(f"grant usage, create on schema public to {OWNER_ROLE}, {ENGINE_ROLE}")
-        admin.execute(f"grant usage on schema public to {APPLICATION_ROLE}")
+        if not _holds(admin, "pg_has_role(%s, %s, 'member')", OWNER_ROLE, ENGINE_ROLE):
+            admin.execute(f"grant {ENGINE_ROLE} to {OWNER_ROLE}")
+        for role, right in (
+            (OWNER_ROLE, "create"), (OWNER_ROLE, "usage"), (ENGINE_ROLE, "create"), (ENGINE_ROLE, "usage"),
+            (APPLICATION_ROLE, "usage"),
+        ):  # fmt: skip
+            if not _holds(admin, "has_schema_privilege(%s, 'public', %s)", role, right):
+                admin.execute(f"grant {right} on schema public to {role}")
     except psycopg.errors.InsufficientPrivilege as error:
         raise DatabaseUnavailableError(
-            "this database login may not make the roles that keep organizations apart; as a superuser run "
-            f'"create role {OWNER_ROLE}; create role {ENGINE_ROLE}; create role {APPLICATION_ROLE}; '
-            f'grant {ENGINE_ROLE} to {OWNER_ROLE}", grant {OWNER_ROLE} and {APPLICATION_ROLE} to this login and '
-            f"create on schema public to {OWNER_ROLE} and {ENGINE_ROLE}, then start again"
+            "this database login may not make the roles that keep organizations apart; let a superuser run once, "
+            f"in this database: create role {OWNER_ROLE}; create role {ENGINE_ROLE}; create role {APPLICATION_ROLE}; "
+            f"grant {ENGINE_ROLE} to {OWNER_ROLE}; grant create, usage on schema public to {OWNER_ROLE}, "
+            f"{ENGINE_ROLE}; grant usage on schema public to {APPLICATION_ROLE}; "
+            f"grant {OWNER_ROLE}, {APPLICATION_ROLE} to the login; then start again"
         ) from error
 
 
@@ -62,6 +70,5 @@ def _make_role(admin: psycopg.Connection[Any], role: str) -> None:
         return  # another process was quicker
 
 
-def _is_superuser(admin: psycopg.Connection[Any]) -> bool:
-    row = admin.execute("select rolsuper from pg_roles where rolname = current_user").fetchone()
-    return row is not None and bool(row[0] if isinstance(row, tuple) else row["rolsuper"])
+def _holds(admin: psycopg.Connection[Any], condition: LiteralString, *params: str) -> bool:
+    return bool(admin.execute(f"select where {condition}", params).fetchall())
