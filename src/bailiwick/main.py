@@ -10,7 +10,8 @@ from typer.main import get_command
 
 from bailiwick.cli.app import app
 from bailiwick.kernel.errors import BailiwickError, DiskFullError, InvalidInputError
-from bailiwick.telemetry.logs import configure_logs, without_secrets
+from bailiwick.telemetry.logs import configure_logs
+from bailiwick.telemetry.redacting import redacted
 
 _FAILED, _WRONG_USE, _TRY_AGAIN, _DEFECT, _INTERRUPTED = 1, 2, 75, 70, 130
 _DISK_FULL = 28
@@ -64,7 +65,7 @@ def _explain(error: BaseException, *, is_debugging: bool) -> int:
 def _say(message: str) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("[bold red]Error:[/]", end=" ")
-    console.print(without_secrets(message), markup=False)
+    console.print(redacted(message), markup=False)
 
 
 if __name__ == "__main__":

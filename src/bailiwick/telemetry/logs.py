@@ -1,16 +1,13 @@
 """Logs: to standard error only, for people on a terminal, as JSON lines elsewhere."""
 
 import logging
-import re
 import sys
 from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@]+(@)")
-_KEY = re.compile(r"\b(bw_[\w-]{6})[\w-]{10,}")
-
+from bailiwick.telemetry.redacting import redact
 
 # What these tell below a warning is of use to nobody who runs the platform.
 _CHATTY = ("httpx", "httpcore", "hishel", "asyncio", "alembic", "psycopg.pool", "uvicorn.access", "uvicorn.error")
@@ -21,7 +18,7 @@ def configure_logs(level: str = "info", *, stream: TextIO | None = None) -> None
 
     ``level`` is debug, info, warning or error. On a terminal lines are for
     people; otherwise each is one JSON object with ``timestamp``, ``level``,
-    ``logger`` and ``event``. Passwords in URLs and API keys are never written.
+    ``logger`` and ``event``. Secrets are never written, see ``redacting``.
     """
     stream = sys.stderr if stream is None else stream
     shared: list[Processor] = [
@@ -64,10 +61,7 @@ def configure_logs(level: str = "info", *, stream: TextIO | None = None) -> None
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace passwords in URLs and API keys in every text of a log entry."""
-    return {name: without_secrets(value) if isinstance(value, str) else value for name, value in event.items()}
-
-
-def without_secrets(text: str) -> str:
-    """Return a text with the passwords of URLs and the secret part of our keys replaced by ``***``."""
-    return _KEY.sub(r"\1***", _PASSWORD.sub(r"\1***\2", text))
+    """Replace every secret that can be recognized, by its value, its form or its field's name."""
+    # What begins with an underscore is structlog's own and not written.
+    own = {name: value for name, value in event.items() if name.startswith("_")}
+    return {**redact({name: value for name, value in event.items() if name not in own}), **own}

@@ -6,7 +6,8 @@ import orjson
 import pytest
 import structlog
 
-from bailiwick.telemetry.logs import configure_logs, without_secrets
+from bailiwick.telemetry.logs import configure_logs
+from bailiwick.telemetry.redacting import hide
 
 
 @pytest.fixture
@@ -44,5 +45,21 @@ def test_passwords_and_keys_are_never_written(stream):
     assert "a" * 10 not in stream.getvalue()
 
 
-def test_the_rest_of_a_text_stays():
-    assert without_secrets("see https://example.org/a:b@c and 12:30") == "see https://example.org/a:b@c and 12:30"
+def test_secrets_are_hidden_in_fields_exceptions_and_what_libraries_log(stream):
+    hide("correct-horse-battery")
+    log = structlog.get_logger("bailiwick.test")
+    log.info("call", headers={"Authorization": "Basic Zm9vOmJhcg==", "accept": "x"}, token="abc", attempts=[3, "ok"])
+    try:
+        raise ValueError("refused: correct-horse-battery")
+    except ValueError as error:
+        log.exception("failed", error=error)
+    logging.getLogger("some.library").warning("sent %s", "correct-horse-battery")
+
+    written = stream.getvalue()
+    assert "correct-horse" not in written
+    first, second, third = (orjson.loads(line) for line in written.splitlines())
+    assert first["headers"] == {"Authorization": "***", "accept": "x"}
+    assert (first["token"], first["attempts"]) == ("***", [3, "ok"])
+    assert "refused: ***" in second["exception"]
+    assert second["error"] == "ValueError('refused: ***')"
+    assert third["event"] == "sent ***"
