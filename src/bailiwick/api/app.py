@@ -23,6 +23,7 @@ from bailiwick.api.rest import (
     limits,
     members,
     organizations,
+    quotas,
     rejected,
     runs,
     schedules,
@@ -39,7 +40,7 @@ from bailiwick.installation import Installation
 # In the order of the flow. A fixed path comes before one with a parameter in its place.
 _RESOURCES: tuple[APIRouter, ...] = (
     organizations.router, event_stream.router, events.router, task_actions.router, tasks.router, runs.router,
-    agents.router, schedules.router, limits.router, catalogue.router,
+    agents.router, schedules.router, limits.router, quotas.usage, quotas.quotas, quotas.plans, catalogue.router,
     issues.router, rejected.router, webhooks.router, audit.router,
     entrance.router, users.router, members.router, members.invitations,
     sessions.router, keys.router, service_accounts.router,

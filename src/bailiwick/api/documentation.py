@@ -11,6 +11,7 @@ from bailiwick.api.access import needed
 from bailiwick.api.cookies import CSRF_HEADER
 from bailiwick.api.doorkeeper import MAX_BODY_BYTES, is_open
 from bailiwick.api.problems import MEDIA_TYPE, FieldFault, Problem
+from bailiwick.api.rate_limiting import FREE_PATHS
 
 _DESCRIPTION = f"""
 Events come in, tasks follow from them, agents do them; this is the door for programs.
@@ -28,6 +29,8 @@ Events come in, tasks follow from them, agents do them; this is the door for pro
   `cursor` for what follows, until it is null. What is added meanwhile neither repeats nor hides anything.
 * **Errors** are problem documents (RFC 9457, `{MEDIA_TYPE}`): `code` is stable, `detail` says what to do next,
   `retryable` whether the same request may succeed later.
+* **Rates.** Every key, user, organization and address may ask so often; `RateLimit-Policy` and `RateLimit` say how
+  much is left, a 429 with `Retry-After` when to ask again. A quota that is used up is a 403 with `quota.exceeded`.
 * **Times** are UTC, ISO 8601; durations name their unit. A body is JSON, at most {MAX_BODY_BYTES // 1024} KiB.
 """
 _ALWAYS = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -101,6 +104,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
     statuses: list[HTTPStatus] = [*_ALWAYS]
+    if path not in FREE_PATHS:
+        statuses.append(HTTPStatus.TOO_MANY_REQUESTS)
     if not is_for_all:
         statuses += [HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN]
     elif method != "get":

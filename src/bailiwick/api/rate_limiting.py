@@ -19,7 +19,7 @@ from bailiwick.identity.quotas import Bucket, Metering, Rate, RateLimiter, RateS
 from bailiwick.installation import Installation
 
 # Asked by load balancers and by whoever verifies a token; they cost next to nothing.
-_FREE_PATHS = ("/healthz", "/readyz", "/.well-known/jwks.json")
+FREE_PATHS = ("/healthz", "/readyz", "/.well-known/jwks.json")
 # Here a password or a code is tried, or an account made.
 _LOGIN_PREFIXES = (
     "/api/v1/login", "/api/v1/setup", "/api/v1/registration", "/api/v1/invitations/accept", "/api/v1/password/reset",
@@ -65,7 +65,7 @@ class RateLimiting:
         """
         path: str = scope["path"]
         subject = _subject(scope["state"].get("address"))
-        if path in _FREE_PATHS or subject is None:
+        if path in FREE_PATHS or subject is None:
             return
         if path.startswith(_LOGIN_PREFIXES):
             await self._take_address(scope, "login", subject, self._login_rate)

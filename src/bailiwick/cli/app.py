@@ -50,6 +50,8 @@ COMMANDS: Mapping[str, Entry] = {
     "audit": Entry("bailiwick.cli.audit", _KEEP, "List, export and verify the audit log; see alarms."),
     "backup": Entry("bailiwick.cli.backup", _KEEP, "Make, list and prove backups."),
     "restore": Entry("bailiwick.cli.restore", _KEEP, "Bring back a backup, or a moment in time."),
+    "quotas": Entry("bailiwick.cli.quotas", _KEEP, "Show and set plans, quotas and rates of organizations."),
+    "usage": Entry("bailiwick.cli.usage", _KEEP, "Show and export what organizations used, for billing."),
     "doctor": Entry("bailiwick.cli.doctor", _KEEP, "Check everything the platform needs, with the next step."),
     "bench": Entry("bailiwick.bench.command", _KEEP, "Measure speed and memory."),
 }
