@@ -12,6 +12,11 @@ _STEP_CAUSED = (
     f"union all select f.id from finished_tasks f where f.organization_id = %(org)s and f.{_CAUSED})"
 )
 _THEIRS = "subject_id = %(subject)s"
+# An account that nobody else needs goes with the person.
+_ACCOUNT_GOES = (
+    "{0} in (select u.id from users u where u.id = any(%(users)s::uuid[]) and not u.is_admin "
+    "and not exists (select from memberships_of(u.id) m where m.organization_id <> %(org)s))"
+)
 _SHREDDED = "sealed under the person's own key, which erasure destroys"
 
 _WORK: tuple[Location, ...] = (
@@ -65,10 +70,17 @@ _PEOPLE: tuple[Location, ...] = (
         mine="email = any(%(names)s)", age="id",
     ),
     Location(
-        "users", {"email": "name", "name": "name"}, "delete", SECURITY, scope="true",
-        mine="id = any(%(users)s::uuid[]) and not is_admin and not exists (select from memberships_of(users.id))",
+        "sessions", {"address": "name", "user_agent": "name"}, "delete", SECURITY, scope="true",
+        mine=_ACCOUNT_GOES.format("user_id"),
+    ),
+    Location(
+        "users", {"email": "name", "name": "name"}, "delete", SECURITY, scope="true", mine=_ACCOUNT_GOES.format("id"),
         reason="an account that other organizations use, or that administers the installation, stays",
     ),
+    Location(
+        "alarm_counters", {"subject": "name"}, "delete", SECURITY, key=("rule", "subject", "minute"), age="minute",
+    ),
+    Location("alarms", {"subject": "name"}, "replace", SECURITY, age="id"),
 )  # fmt: skip
 
 _PRIVACY: tuple[Location, ...] = (
@@ -111,6 +123,11 @@ _WITHOUT: dict[str, str] = {
     "alarm_rules": "bounds",
     "passwords": "hashes; deleted with the account",
     "login_failures": "a hash of an address, overwritten by the next success and void after a day",
+    "one_time_links": "hashes; deleted with the account",
+    "refresh_tokens": "hashes and sealed tokens; deleted with the account's sessions",
+    "signing_keys": "public keys and sealed private ones",
+    "service_accounts": "names of programs",
+    "backups": "folders, sizes and problems; what is in the copies is told by every certificate",
     "plans": "figures",
     "organization_plans": "names of plans and figures",
     "quotas": "figures",

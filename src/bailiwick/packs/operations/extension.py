@@ -17,6 +17,7 @@ from bailiwick.packs.operations.learning import Learn, learn
 from bailiwick.packs.operations.lifecycle import IssueLifecycle
 from bailiwick.packs.operations.likeness import likenesses_of
 from bailiwick.packs.operations.meters import MeterCheck, MeterChecks, check_of
+from bailiwick.packs.operations.people import declare_people
 from bailiwick.packs.operations.priority import DEFAULT_PRIORITY, priority_of_label
 from bailiwick.packs.operations.sla import deadline
 from bailiwick.packs.operations.sweep import SlaSweep, Sweep
@@ -66,6 +67,8 @@ class OperationsExtension:
             registrar.agent(agent_class)
         for agent in STAFF:
             registrar.staff(agent)
+        declare_people(registrar)
+        registrar.forgetting(likenesses_of(registrar.kernel.database).forget)
         _register_issues(registrar)
         _register_routine(registrar)
         for module in HEAVY_MODULES:

@@ -81,6 +81,13 @@ class Likenesses:
         held = await self._up_to_date(organization_id)
         return await asyncio.to_thread(held.corpus.predict_one, text, limit=limit, exclude=exclude)
 
+    def forget(self, organization_id: str) -> None:
+        """Drop what is held of an organization, of all for ''; it is built again from the log when needed."""
+        if organization_id:
+            self._held.pop(organization_id, None)
+        else:
+            self._held.clear()
+
     async def _of(self, organization_id: str) -> "Likeness":
         index = await loaded(_INDEX)
         held = self._held.get(organization_id)
