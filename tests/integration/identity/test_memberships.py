@@ -5,35 +5,14 @@ import asyncio
 import psycopg
 import pytest
 
-from bailiwick.audit import SYSTEM, AuditLog
-from bailiwick.identity.accounts import Accounts
-from bailiwick.identity.memberships import Memberships
-from bailiwick.identity.organizations import Organizations
+from bailiwick.audit import SYSTEM
 from bailiwick.kernel.errors import ConflictError, ForbiddenError, NotFoundError
-from bailiwick.storage import Database
-
-
-class Town:
-    """Two organizations and the services that know who belongs to them."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.accounts = Accounts(database, AuditLog(database))
-        self.memberships = Memberships(database, AuditLog(database))
-        self.organizations = Organizations(database)
-
-    async def user(self, name: str) -> str:
-        return (await self.accounts.create(f"{name}@example.org", name, actor=SYSTEM)).id
-
-
-@pytest.fixture
-def town(database: Database) -> Town:
-    return Town(database)
+from tests.integration.identity.conftest import Town
 
 
 async def test_the_first_member_of_an_organization_is_its_owner(town: Town) -> None:
     organization = await town.organizations.create("Acme")
-    ada = await town.user("ada")
+    ada = (await town.user("ada")).id
     with pytest.raises(ConflictError, match="needs an owner"):
         await town.memberships.add(organization.id, ada, "viewer", actor=SYSTEM)
     await town.memberships.add(organization.id, ada, "owner", actor=SYSTEM)
@@ -42,7 +21,7 @@ async def test_the_first_member_of_an_organization_is_its_owner(town: Town) -> N
 
 async def test_the_last_owner_cannot_leave_be_demoted_or_removed(town: Town) -> None:
     organization = await town.organizations.create("Acme")
-    ada, ben = await town.user("ada"), await town.user("ben")
+    ada, ben = (await town.user("ada")).id, (await town.user("ben")).id
     await town.memberships.add(organization.id, ada, "owner", actor=SYSTEM)
     await town.memberships.add(organization.id, ben, "admin", actor=SYSTEM)
     with pytest.raises(ConflictError):
@@ -56,7 +35,7 @@ async def test_the_last_owner_cannot_leave_be_demoted_or_removed(town: Town) -> 
 
 async def test_not_even_deleting_the_user_takes_the_last_owner_away(town: Town, login_url: str) -> None:
     organization = await town.organizations.create("Acme")
-    ada = await town.user("ada")
+    ada = (await town.user("ada")).id
     await town.memberships.add(organization.id, ada, "owner", actor=SYSTEM)
     with pytest.raises(psycopg.errors.IntegrityConstraintViolation):
         await town.database.execute("delete from users where id = %s", (ada,))
@@ -69,7 +48,7 @@ async def test_not_even_deleting_the_user_takes_the_last_owner_away(town: Town, 
 async def test_of_two_owners_who_step_down_at_once_one_stays(town: Town) -> None:
     for round_number in range(5):
         organization = await town.organizations.create(f"Acme {round_number}")
-        owners = [await town.user(f"{name}{round_number}") for name in ("ada", "ben")]
+        owners = [(await town.user(f"{name}{round_number}")).id for name in ("ada", "ben")]
         for owner in owners:
             await town.memberships.add(organization.id, owner, "owner", actor=SYSTEM)
         answers = await asyncio.gather(
@@ -84,7 +63,7 @@ async def test_of_two_owners_who_step_down_at_once_one_stays(town: Town) -> None
 
 async def test_nobody_touches_a_role_above_their_own(town: Town) -> None:
     organization = await town.organizations.create("Acme")
-    ada, ben, cleo = [await town.user(name) for name in ("ada", "ben", "cleo")]
+    ada, ben, cleo = [(await town.user(name)).id for name in ("ada", "ben", "cleo")]
     await town.memberships.add(organization.id, ada, "owner", actor=SYSTEM)
     await town.memberships.add(organization.id, ben, "admin", actor=SYSTEM)
     with pytest.raises(ForbiddenError):
@@ -99,7 +78,7 @@ async def test_nobody_touches_a_role_above_their_own(town: Town) -> None:
 
 async def test_an_organization_sees_its_own_members_only(town: Town) -> None:
     acme, rival = await town.organizations.create("Acme"), await town.organizations.create("Rival")
-    ada, ben = await town.user("ada"), await town.user("ben")
+    ada, ben = (await town.user("ada")).id, (await town.user("ben")).id
     await town.memberships.add(acme.id, ada, "owner", actor=SYSTEM)
     await town.memberships.add(rival.id, ben, "owner", actor=SYSTEM)
     assert [member.user_id for member in (await town.memberships.list(acme.id)).items] == [ada]
@@ -112,7 +91,7 @@ async def test_an_organization_sees_its_own_members_only(town: Town) -> None:
 
 async def test_a_disabled_user_has_no_role(town: Town) -> None:
     organization = await town.organizations.create("Acme")
-    ada = await town.user("ada")
+    ada = (await town.user("ada")).id
     await town.memberships.add(organization.id, ada, "owner", actor=SYSTEM)
     await town.accounts.disable(ada, actor=SYSTEM)
     assert await town.memberships.find(organization.id, ada) is None

@@ -26,7 +26,7 @@ NewPassword = Annotated[
         max_length=MAX_BYTES,
         description=f"At least {MIN_CHARACTERS} characters of any kind; refused with the reason if it is personal, "
         "commonly used or known from a breach.",
-        examples=["correct horse battery staple"],
+        examples=["vexed otter prints maps"],
     ),
 ]
 Token = Annotated[
