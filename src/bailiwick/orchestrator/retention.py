@@ -1,5 +1,10 @@
-"""Retention: coming months are prepared, months past their time are dropped, whole."""
+"""Retention: coming months are prepared, months past their time are dropped, whole; classes of data by their periods.
 
+Where a legal hold stands in any organization, no month is dropped: what is past
+its time is then deleted row by row in the organizations, and what is held stays.
+"""
+
+from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -29,14 +34,19 @@ class RetentionJob:
         self._kernel = kernel
 
     async def handle(self, run: Run, payload: RetainPayload) -> dict[str, object]:
-        """Prepare and drop; say what was dropped, and what an unfinished task still holds back."""
+        """Prepare, drop, delete; say what went, and what an unfinished task or a legal hold still holds back."""
         # Journaled, so that a run resumed in another month drops what it set out to drop.
         before = await run.step("bound", self._bound, payload.months)
         prepared = await run.step("prepare", self._kernel.retention.prepare)
         held_by = await run.step("held back", self._held_back, before)
-        dropped = Dropped(**await run.step("drop", self._drop, before))
+        on_hold = await run.step("holds", self._on_hold)
+        dropped, redriven = Dropped((), 0, 0), 0
+        if not on_hold:
+            dropped = Dropped(**await run.step("drop", self._drop, before))
+            redriven = await run.step("redriven", self._forget_redriven, before)
         workers = await run.step("workers", self._forget_workers, payload.worker_days)
-        redriven = await run.step("redriven", self._forget_redriven, before)
+        deleted = await run.step("classes", self._retain_classes, before if on_hold else None)
+        carried_on = await run.step("requests", self._carry_on)
         return {
             "before": before,
             "partitions_prepared": prepared,
@@ -46,6 +56,9 @@ class RetentionJob:
             "workers_deleted": workers,
             "redriven_records_deleted": redriven,
             "held_back_by": held_by,
+            "organizations_on_hold": on_hold,
+            "rows_deleted": deleted,
+            "requests_carried_on": carried_on,
         }
 
     def _bound(self, months: int) -> str:
@@ -61,10 +74,27 @@ class RetentionJob:
     async def _forget_redriven(self, before: str) -> int:
         return await self._kernel.retention.forget("redriven_records", datetime.fromisoformat(before))
 
+    async def _on_hold(self) -> list[str]:
+        return sorted(await self._kernel.privacy.holds.organizations())
+
+    async def _retain_classes(self, before: str | None) -> dict[str, int]:
+        """Apply the periods of every organization; returns by place how many rows went in all of them."""
+        bound = None if before is None else datetime.fromisoformat(before)
+        total: Counter[str] = Counter()
+        cursor: str | None = None
+        while True:
+            page = await self._kernel.organizations.list(limit=100, cursor=cursor)
+            for organization in page.items:
+                total.update(await self._kernel.privacy.retain(organization.id, installation_bound=bound))
+            if page.next_cursor is None:
+                return dict(sorted(total.items()))
+            cursor = page.next_cursor
+
+    async def _carry_on(self) -> int:
+        return await self._kernel.privacy.requests.carry_on_forgotten()
+
     async def _held_back(self, before: str) -> str | None:
-        row = await self._kernel.database.fetch_one(
-            "select * from installation_oldest_task(%s)", (before,)
-        )
+        row = await self._kernel.database.fetch_one("select * from installation_oldest_task(%s)", (before,))
         if row is None:
             return None
         return (

@@ -123,6 +123,13 @@ class DataRequests:
         )
         return made.task_id
 
+    async def carry_on_forgotten(self) -> int:
+        """Add the tasks of requests whose maker was stopped before it could; returns how many."""
+        rows = await self._database.fetch_all("select * from data_requests_forgotten()")
+        for row in rows:
+            await self.carry_out(row["request_organization"], row["request"], row["request_kind"])
+        return len(rows)
+
     async def get(self, organization_id: str, request_id: str) -> DataRequest:
         """Return a request, or raise NotFoundError."""
         row = await self._row(organization_id, request_id, _COLUMNS)

@@ -70,7 +70,7 @@ class Privacy:
         return archive
 
     async def retain(self, organization_id: str, *, installation_bound: datetime | None = None) -> dict[str, int]:
-        """Let consents lapse, drop what is past its time, and carry on requests that were left; counts by place."""
+        """Let consents lapse and delete what is past its time in an organization; counts by place."""
         lapsed = await self.consents.expire(organization_id)
         archives = await self.policies.drop_archives(organization_id)
         periods = {purpose.value: period.retention_days for purpose, period in PERIODS.items()}
