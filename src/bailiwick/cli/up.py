@@ -68,6 +68,7 @@ async def _run(settings: Settings, listener: socket.socket, workers: int, *, is_
             _announce(installation, server.url, workers, is_worker=is_worker)
             if key is not None:
                 _show_key(key)
+                await _show_owner_link(installation, server.url)
             screen().print(f"ready in {_seconds_since_start():.1f} s", style="bold green")
             await stopping.wait()
     note("stopped")
@@ -96,6 +97,17 @@ def _show_key(key: str) -> None:
     console.print("\nThe administrator's key, shown only now. Requests carry it as 'Authorization: Bearer KEY':\n")
     console.print(f"    {key}", style="bold green", soft_wrap=True)
     console.print("\nIf it is lost: bailiwick keys create NAME --admin\n", style="dim")
+
+
+async def _show_owner_link(installation: Installation, url: str) -> None:
+    if await installation.accounts.has_admin():
+        return
+    token = await installation.owner_link.issue()
+    console = screen()
+    console.print("The link by which the first person gets in, as administrator; it works once, for a day:\n")
+    link = f"{(installation.settings.public_url or url).rstrip('/')}/setup?token={token}"
+    console.print(f"    {link}", style="bold green", soft_wrap=True, markup=False)
+    console.print("\nIf it is lost: bailiwick users owner-link\n", style="dim")
 
 
 def _database_text(settings: Settings) -> str:

@@ -94,12 +94,12 @@ class Passwords:
 
         Raises:
             TooManyAttemptsError: too many wrong ones before.
-            UnauthorizedError: the old one is wrong.
+            ForbiddenError: the old one is wrong.
             PasswordRefusedError: the new one is, with the reason.
         """
         await self._throttle.attempt(user.email)
         if not await self.check(user, old):
-            raise UnauthorizedError("the old password is wrong")
+            raise ForbiddenError("the old password is wrong")
         if normal_password(old) == normal_password(new):
             raise PasswordRefusedError("the new password is the old one")
         await self.set(user, new, actor=actor)
