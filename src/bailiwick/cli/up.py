@@ -105,8 +105,8 @@ async def _show_owner_link(installation: Installation, url: str) -> None:
     token = await installation.owner_link.issue()
     console = screen()
     console.print("The link by which the first person gets in, as administrator; it works once, for a day:\n")
-    link = f"{(installation.settings.public_url or url).rstrip('/')}/setup?token={token}"
-    console.print(f"    {link}", style="bold green", soft_wrap=True, markup=False)
+    address = (installation.settings.public_url or url).rstrip("/")
+    console.print(f"    {address}/setup?token={token}", style="bold green", soft_wrap=True, markup=False)
     console.print("\nIf it is lost: bailiwick users owner-link\n", style="dim")
 
 
