@@ -14,7 +14,7 @@ from bailiwick.connectors.connections import Connections
 from bailiwick.events import EventLog, EventRegistry, EventType
 from bailiwick.events.reader import EventReader, Retention
 from bailiwick.events.rejections import Rejections
-from bailiwick.identity import Organizations
+from bailiwick.identity import Organizations, Sessions
 from bailiwick.outbound import AllowList
 from bailiwick.privacy import Consents, DataMap, Location, Privacy
 from bailiwick.privacy.platform import declare_platform
@@ -70,6 +70,7 @@ class Kernel:
     audit_roots: AuditRoots
     alarms: Alarms
     privacy: Privacy
+    sessions: Sessions
 
     @property
     def consents(self) -> Consents:

@@ -49,7 +49,7 @@ class Sessions:
 
     def __init__(self, database: Database, signing: SigningKeys, audit: AuditLog) -> None:
         self._database = database
-        self._signing = signing
+        self.signing = signing
         self._audit = audit
         # Called after a replay was answered by revoking the session.
         self.on_replay: list[Callable[[Replay], Awaitable[None]]] = []
@@ -66,7 +66,7 @@ class Sessions:
         async with self._database.transaction(INSTALLATION) as connection:
             session_id, expires_at = await self._insert(connection, login, None)
             refresh = await begin_family(connection, session_id, expires_at)
-        access = await self._signing.sign(user_id, session_id, methods)
+        access = await self.signing.sign(user_id, session_id, methods)
         return TokenPair(access.text, refresh, access.expires_at, expires_at, session_id)
 
     async def begin_in_browser(
@@ -111,7 +111,7 @@ class Sessions:
             raise TokenRefusedError(
                 "the refresh token was used before, so somebody else may have it; the session was ended, log in again"
             )
-        access = await self._signing.sign(found.user_id, found.session_id, found.methods)
+        access = await self.signing.sign(found.user_id, found.session_id, found.methods)
         return TokenPair(access.text, found.successor, access.expires_at, expires_at, found.session_id)
 
     async def authenticate_token(self, access: str) -> tuple[Caller, datetime]:
@@ -120,7 +120,7 @@ class Sessions:
         Raises:
             TokenExpiredError, TokenRefusedError: it is not good, or its session has ended.
         """
-        claims = await self._signing.read(access)
+        claims = await self.signing.read(access)
         caller = await self._standing(claims.session_id, None, claims.token_id)
         if caller is None or caller.id != claims.user_id:
             raise TokenRefusedError("the session of this token has ended, or the token was revoked; log in again")

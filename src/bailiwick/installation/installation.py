@@ -276,7 +276,7 @@ class Installation:
             self.database, self.events, self.event_reader, self.retention, self.queue, self.tasks,
             self.limits, self.schedules, self.directory, self.organizations, self.rejections, self.connections,
             self.registry, self.outbound, self.backups, self.audit, self.audit_roots, self.alarms,
-            self.privacy,
+            self.privacy, self.sessions,
         )  # fmt: skip
         self.extensions = [*register_extensions(extensions, Registrar(self.registry, kernel)), *failed]
         self.registry.failed += [f"{one.name}: {one.error}" for one in self.extensions if one.state == "failed"]

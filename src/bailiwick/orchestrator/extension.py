@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from bailiwick import __version__
 from bailiwick.events import EventType
 from bailiwick.extensions import Registrar
-from bailiwick.orchestrator import auditing, backup, health, learning, performance, quotas, retention, sync
+from bailiwick.orchestrator import auditing, backup, health, learning, performance, quotas, retention, sessions, sync
 from bailiwick.tasks import RetryPolicy, TaskKind
 from bailiwick.tasks.model import Handler
 from bailiwick.tasks.schedules import NewSchedule
@@ -47,6 +47,7 @@ class OrchestratorExtension:
         """Register the events the jobs give, the jobs, and when they run."""
         self._register_events(registrar)
         self._register_kinds(registrar)
+        registrar.kernel.sessions.on_replay.append(sessions.ReplayTeller(registrar.kernel).tell)
         schedules = registrar.schedule
         each = self._health_seconds
         schedules(_every(each, health.KIND, jitter_seconds=each / 30, priority=1), scope="installation")
@@ -57,6 +58,10 @@ class OrchestratorExtension:
             ),
             scope="installation",
         )  # fmt: skip
+        schedules(
+            NewSchedule(sessions.KIND, sessions.KIND, cron="45 3 * * *", jitter_seconds=600, priority=3),
+            scope="installation",
+        )
         schedules(_every(3600, auditing.KIND, jitter_seconds=60, priority=1), scope="installation")
         if self._backs_up:
             for kind, cron in ((backup.KIND, "15 2 * * *"), (backup.DRILL_KIND, "15 4 * * 0")):
@@ -68,6 +73,7 @@ class OrchestratorExtension:
 
     def _register_events(self, registrar: Registrar) -> None:
         registrar.event_type(auditing.TYPE)
+        registrar.event_type(sessions.TYPE)
         for event_type in quotas.TYPES:
             registrar.event_type(event_type)
         registrar.event_type(EventType(health.EVENT, 1, health.HealthChecked))
@@ -80,6 +86,7 @@ class OrchestratorExtension:
         jobs: tuple[tuple[str, Handler, type[BaseModel], float], ...] = (
             (health.KIND, check.handle, health.HealthPayload, 60),
             (auditing.KIND, auditing.AuditJob(kernel).handle, auditing.AuditPayload, 600),
+            (sessions.KIND, sessions.SessionsJob(kernel).handle, sessions.SessionsPayload, 600),
             (sync.KIND, sync.SyncJob(kernel).handle, sync.SyncPayload, 1800),
             (learning.KIND, learning.LearningJob(kernel).handle, learning.LearnPayload, 300),
             (performance.KIND, performance.PerformanceJob(kernel).handle, performance.PerformancePayload, 300),
