@@ -14,7 +14,9 @@ from starlette.types import Receive, Scope, Send
 from bailiwick.api.authentication import Authentication
 from bailiwick.api.client_address import TrustedProxies
 from bailiwick.api.doorkeeper import MAX_BODY_BYTES, MAX_DEPTH, Doorkeeper
+from bailiwick.api.rate_limiting import RateLimiting
 from bailiwick.identity import Caller, Keys, Sessions
+from bailiwick.identity.quotas import Metering, RateLimiter
 from bailiwick.kernel.errors import CannotDetermineError, DatabaseUnavailableError, UnauthorizedError
 
 
@@ -39,7 +41,9 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def client(key: str = "bw_right") -> httpx.AsyncClient:
-    guarded = Doorkeeper(echo, Authentication(cast("Keys", OneKey()), cast("Sessions", None), TrustedProxies()))
+    unlimited = RateLimiting(cast("RateLimiter", None), cast("Metering", None), address_rate=0, login_rate=0)
+    authentication = Authentication(cast("Keys", OneKey()), cast("Sessions", None), TrustedProxies())
+    guarded = Doorkeeper(echo, authentication, unlimited)
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(guarded), base_url="http://api", headers={"authorization": f"Bearer {key}"}
     )

@@ -29,12 +29,24 @@ Month = Annotated[
         examples=["2026-11"],
     ),
 ]
-Format = Annotated[Literal["json", "csv"], Query(description="`json`, or `csv` (RFC 4180) of the days alone.")]
+Format = Annotated[
+    Literal["json", "csv"], Query(description="`json`, or `csv` (RFC 4180) of the days alone.", examples=["csv"])
+]
 PlanName = Annotated[
     str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="The plan's name.", examples=["starter"])
 ]
+ResourceName = Annotated[Resource, Path(description="What is bounded.", examples=["tasks"])]
+ScopeName = Annotated[Scope, Path(description="Each key, each user, or the whole organization.", examples=["key"])]
 _CSV: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "Usage by organization and day."}
+    200: {
+        "description": "Usage by organization and day.",
+        "content": {
+            "text/csv": {
+                "schema": {"type": "string"},
+                "example": "organization_id,resource,day,amount\r\n0199b6ff-...,tasks,2026-11-20,412\r\n",
+            }
+        },
+    }
 }
 
 
@@ -178,7 +190,7 @@ async def assign_plan(platform: Platform, _: Admin, organization: Tenant, actor:
 
 @quotas.put("/{resource}", summary="Bound a resource", responses=problems(404, 409))
 async def set_quota(
-    platform: Platform, _: Admin, organization: Tenant, actor: Acting, resource: Resource, body: Limits
+    platform: Platform, _: Admin, organization: Tenant, actor: Acting, resource: ResourceName, body: Limits
 ) -> Quotas:
     """Bound a resource of the organization beside its plan; for administrators of the installation."""
     bound = Bound(body.soft, body.hard)
@@ -186,14 +198,16 @@ async def set_quota(
 
 
 @quotas.delete("/{resource}", summary="Return a resource to the plan", responses=problems(404))
-async def reset_quota(platform: Platform, _: Admin, organization: Tenant, actor: Acting, resource: Resource) -> Quotas:
+async def reset_quota(
+    platform: Platform, _: Admin, organization: Tenant, actor: Acting, resource: ResourceName
+) -> Quotas:
     """Take back what was set for the organization alone; for administrators of the installation."""
     return _quotas(await platform.quotas.set(organization.id, resource, None, actor=actor))
 
 
 @quotas.put("/rates/{scope}", summary="Bound a rate", responses=problems(404))
 async def set_rate(
-    platform: Platform, _: Admin, organization: Tenant, actor: Acting, scope: Scope, body: RateLimits
+    platform: Platform, _: Admin, organization: Tenant, actor: Acting, scope: ScopeName, body: RateLimits
 ) -> Quotas:
     """Set how fast the organization, each of its keys or users may ask; for administrators."""
     rate: Rate | Literal["unlimited"] = "unlimited"
