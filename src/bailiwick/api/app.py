@@ -18,10 +18,14 @@ from bailiwick.api.rest import (
     entrance,
     event_stream,
     events,
+    factors,
+    identity_providers,
     issues,
     keys,
     limits,
+    login,
     members,
+    oidc,
     organizations,
     quotas,
     rejected,
@@ -42,7 +46,8 @@ _RESOURCES: tuple[APIRouter, ...] = (
     organizations.router, event_stream.router, events.router, task_actions.router, tasks.router, runs.router,
     agents.router, schedules.router, limits.router, quotas.usage, quotas.quotas, quotas.plans, catalogue.router,
     issues.router, rejected.router, webhooks.router, audit.router,
-    entrance.router, users.router, members.router, members.invitations,
+    entrance.router, login.router, oidc.router, factors.router, identity_providers.router,
+    users.router, members.router, members.invitations,
     sessions.router, keys.router, service_accounts.router,
 )  # fmt: skip
 
@@ -77,6 +82,7 @@ def create_app(installation: Installation) -> FastAPI:
     app.include_router(links.router)
     app.include_router(sessions.well_known, dependencies=strict)
     app.include_router(scraping.router, dependencies=strict)
+    app.include_router(oidc.callbacks, prefix="/api/v1")
     for router in _RESOURCES:
         app.include_router(router, prefix="/api/v1", dependencies=strict)
     return app

@@ -36,10 +36,17 @@ LINK_PATHS = (
     "/setup", "/invitation", "/password",
     "/api/v1/setup", "/api/v1/registration", "/api/v1/invitations/accept", "/api/v1/password/reset",
 )  # fmt: skip
+# Each step of a login proves by itself who comes.
+LOGIN_PATHS = (
+    "/api/v1/login", "/api/v1/login/methods", "/api/v1/login/totp", "/api/v1/login/recovery-code",
+    "/api/v1/login/passkey/options", "/api/v1/login/passkey", "/api/v1/login/enrolment",
+    "/api/v1/login/enrolment/confirm",
+)  # fmt: skip
 # Health must be seen without a key, and the public keys by whoever verifies a token; a refresh token is its own key.
-OPEN_PATHS = ("/healthz", "/readyz", "/.well-known/jwks.json", "/api/v1/token/refresh", *LINK_PATHS)
+OPEN_PATHS = ("/healthz", "/readyz", "/.well-known/jwks.json", "/api/v1/token/refresh", *LINK_PATHS, *LOGIN_PATHS)
 # A webhook's signature is its key; its body is read as it was signed.
-OPEN_PREFIXES = ("/api/v1/webhooks/",)
+# Browsers go to identity providers and come back by these, and only read.
+OPEN_PREFIXES = ("/api/v1/webhooks/", "/api/v1/login/oidc/")
 
 _SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",

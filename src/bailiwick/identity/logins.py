@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from bailiwick.audit import Actor
+from bailiwick.audit import Act, Actor, AuditLog
+from bailiwick.audit.alarms import Alarms
 from bailiwick.identity.accounts import Accounts, User
 from bailiwick.identity.ceremonies import Ceremonies, Ceremony
 from bailiwick.identity.login_rules import LoginRules
@@ -14,6 +15,7 @@ from bailiwick.identity.passwords import Passwords
 from bailiwick.identity.second_factors import FactorKind, Proof, SecondFactors
 from bailiwick.identity.totp import Enrolment
 from bailiwick.kernel.errors import ConflictError, ForbiddenError, UnauthorizedError
+from bailiwick.kernel.ids import INSTALLATION
 
 # RFC 8176, as sessions and tokens carry them.
 Method = Literal["pwd", "otp", "hwk", "fed"]
@@ -58,12 +60,17 @@ class Logins:
         factors: SecondFactors,
         rules: LoginRules,
         ceremonies: Ceremonies,
+        *,
+        audit: AuditLog,
+        alarms: Alarms,
     ) -> None:
         self._accounts = accounts
         self._passwords = passwords
         self._factors = factors
         self._rules = rules
         self._ceremonies = ceremonies
+        self._audit = audit
+        self._alarms = alarms
 
     async def with_password(self, email: str, password: str, *, address: str | None) -> LoginStep:
         """Log in with email address and password.
@@ -71,7 +78,12 @@ class Logins:
         Raises:
             UnauthorizedError, TooManyAttemptsError, ForbiddenError: as `Passwords.authenticate`.
         """
-        return await self._after(await self._passwords.authenticate(email, password, address=address), "pwd")
+        try:
+            user = await self._passwords.authenticate(email, password, address=address)
+        except UnauthorizedError:
+            await self._alarms.login_failed(email, address)
+            raise
+        return await self._after(user, "pwd")
 
     async def with_identity(self, user: User, *, is_second_factor_trusted: bool) -> LoginStep:
         """Log in whom an identity provider vouched for; trusted ones have asked for a second factor themselves."""
@@ -83,14 +95,20 @@ class Logins:
         """Return what a browser needs for a login with nothing but a passkey."""
         return await self._factors.passkeys.begin_use("login")
 
-    async def with_passkey(self, ceremony: str, credential: Mapping[str, Any]) -> LoggedIn:
+    async def with_passkey(
+        self, ceremony: str, credential: Mapping[str, Any], *, address: str | None = None
+    ) -> LoggedIn:
         """Log in with a passkey alone: the device, and whoever holds it verified by it.
 
         Raises:
             UnauthorizedError: it proves nothing.
             ForbiddenError: the account is disabled.
         """
-        user_id = await self._factors.passkeys.finish_use("login", ceremony, credential)
+        try:
+            user_id = await self._factors.passkeys.finish_use("login", ceremony, credential)
+        except UnauthorizedError:
+            await self.note_failure(None, address, reason="passkey not proved")
+            raise
         return LoggedIn(await self._admitted(user_id), ("hwk",))
 
     async def begin_second_passkey(self, continuation: str) -> PasskeyOptions:
@@ -116,10 +134,15 @@ class Logins:
         user_id = _user_of(begun)
         if begun.document["enrols"]:
             raise ConflictError("set up a second factor first, with the enrolment of this login")
-        await self._factors.check(user_id, proof, address=address, at=at)
+        user = await self._admitted(user_id)
+        try:
+            await self._factors.check(user_id, proof, address=address, at=at)
+        except UnauthorizedError:
+            await self._alarms.login_failed(user.email, address)
+            raise
         # Two right answers at once: one login.
         await self._ceremonies.finish(continuation, _SECOND_FACTOR)
-        return LoggedIn(await self._admitted(user_id), (*begun.document["methods"], _METHODS[proof.kind]))
+        return LoggedIn(user, (*begun.document["methods"], _METHODS[proof.kind]))
 
     async def begin_enrolment(self, continuation: str) -> Enrolment:
         """Return the authenticator secret of a login that must not end without a second factor.
@@ -147,6 +170,12 @@ class Logins:
         codes = await self._factors.totp.confirm(user.id, code, actor=actor, at=at)
         await self._ceremonies.finish(continuation, _SECOND_FACTOR)
         return replace(LoggedIn(user, (*begun.document["methods"], "otp")), recovery_codes=tuple(codes))
+
+    async def note_failure(self, account: str | None, address: str | None, *, reason: str) -> None:
+        """Audit a failed login, and count it for the alarms; where nobody knows whose it was, for the address."""
+        actor = Actor("anonymous", "", "somebody", address)
+        await self._audit.record(Act(INSTALLATION, "login.failed", actor, "user:unknown", reason=reason))
+        await self._alarms.login_failed(account, address)
 
     async def _after(self, user: User, first: Method) -> LoginStep:
         _check_enabled(user)

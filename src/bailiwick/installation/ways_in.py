@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from bailiwick.identity.ceremonies import Ceremonies
+from bailiwick.identity.confirmations import Confirmations
 from bailiwick.identity.login_rules import LoginRules
 from bailiwick.identity.logins import Logins
 from bailiwick.identity.oidc import Admissions, IdentityProviders, OidcLogins
@@ -23,17 +24,20 @@ class WaysIn:
         """Wire them from what an installation has already; nothing is loaded before somebody logs in."""
         database, audit = installation.database, installation.audit
         settings = installation.settings
-        # Browsers make no passkeys for addresses such as 127.0.0.1.
-        public_url = settings.public_url or f"http://localhost:{settings.port}"
+        # Browsers make no passkeys for addresses such as 127.0.0.1, and trust this machine by name.
+        passkeys_url = settings.public_url or f"http://localhost:{settings.port}"
         ceremonies = Ceremonies(database)
         codes = RecoveryCodes(database)
-        self.public_url = public_url.rstrip("/")
         self.totp = Totp(database, installation.vault, audit, codes)
-        self.passkeys = Passkeys(database, audit, ceremonies, self.public_url)
+        self.passkeys = Passkeys(database, audit, ceremonies, passkeys_url)
         self.factors = SecondFactors(database, audit, self.totp, self.passkeys, codes)
         self.rules = LoginRules(database, audit)
-        self.logins = Logins(installation.accounts, installation.passwords, self.factors, self.rules, ceremonies)
+        self.confirmations = Confirmations(self.factors, installation.passwords)
+        self.logins = Logins(
+            installation.accounts, installation.passwords, self.factors, self.rules, ceremonies,
+            audit=audit, alarms=installation.alarms,
+        )  # fmt: skip
         self.providers = IdentityProviders(database, installation.vault, audit, installation.organizations)
-        self.oidc = OidcLogins(self.providers, ceremonies, allow=installation.outbound, public_url=self.public_url)
+        self.oidc = OidcLogins(self.providers, ceremonies, allow=installation.outbound, public_url=settings.address())
         roles = RoleMapping(database, installation.memberships)
         self.admissions = Admissions(database, installation.accounts, roles, audit)

@@ -1,6 +1,7 @@
 """Identity providers of the installation and of its organizations: kept with their secret sealed."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 
 from bailiwick.audit import Act, Actor, AuditLog
 from bailiwick.identity.oidc.policy import GroupRole, ProviderPolicy, RoleGrant
-from bailiwick.identity.oidc.presets import OIDC_SCOPES, Protocol
+from bailiwick.identity.oidc.presets import OIDC_SCOPES, Preset, Protocol
 from bailiwick.identity.organizations import Organizations
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
@@ -63,6 +64,12 @@ class NewIdentityProvider:
     protocol: Protocol = "oidc"
     scopes: tuple[str, ...] = OIDC_SCOPES
     policy: ProviderPolicy = field(default_factory=ProviderPolicy)
+
+    def completed(self, preset: Preset | None, scopes: Sequence[str] | None) -> "NewIdentityProvider":
+        """Return it with protocol and scopes of a preset, if it has one, and with other scopes, if they are given."""
+        if preset is not None:
+            return replace(self, protocol=preset.protocol, scopes=tuple(scopes or preset.scopes))
+        return replace(self, scopes=tuple(scopes or self.scopes))
 
 
 class IdentityProviders:
