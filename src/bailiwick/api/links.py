@@ -1,15 +1,28 @@
 """Where links lead that people are handed: a few words on how to use one, until the dashboard shows a form here."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 
 from bailiwick.identity.one_time_links import MAX_TOKEN_CHARACTERS
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(tags=["entrance"], default_response_class=PlainTextResponse)
 
-_Token = Annotated[str, Query(max_length=MAX_TOKEN_CHARACTERS)]
+_Token = Annotated[
+    str,
+    Query(
+        max_length=MAX_TOKEN_CHARACTERS,
+        description="The link's token; it is neither read nor used up here.",
+        examples=["b7tRk0cJ9nqQW1m3Zx5vY8uLh2sAe4dFg6pTi0oKjMw"],
+    ),
+]
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "How to use the link.",
+        "content": {"text/plain": {"example": "This link sets your password."}},
+    }
+}
 _TEXT = """{what}
 
 Send the token of this link to the API, for example:
@@ -21,9 +34,9 @@ It works once.
 """
 
 
-@router.get("/setup")
+@router.get("/setup", summary="Show how to become the administrator", responses=_ANSWERS)
 async def show_setup(token: _Token = "") -> PlainTextResponse:
-    """Tell how to become the first administrator."""
+    """Tell in plain text how to become the first administrator."""
     del token
     return _page(
         "This link makes the first administrator of this installation.",
@@ -32,9 +45,9 @@ async def show_setup(token: _Token = "") -> PlainTextResponse:
     )
 
 
-@router.get("/invitation")
+@router.get("/invitation", summary="Show how to accept an invitation", responses=_ANSWERS)
 async def show_invitation(token: _Token = "") -> PlainTextResponse:
-    """Tell how to accept an invitation."""
+    """Tell in plain text how to accept an invitation."""
     del token
     return _page(
         "This link is an invitation to an organization. If you have an account here, log in and send the token to "
@@ -44,9 +57,9 @@ async def show_invitation(token: _Token = "") -> PlainTextResponse:
     )
 
 
-@router.get("/password")
+@router.get("/password", summary="Show how to set a password", responses=_ANSWERS)
 async def show_password(token: _Token = "") -> PlainTextResponse:
-    """Tell how to set a password."""
+    """Tell in plain text how to set a password."""
     del token
     return _page("This link sets your password.", "/api/v1/password/reset", '{"token": "TOKEN", "password": "..."}')
 

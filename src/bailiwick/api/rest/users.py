@@ -50,7 +50,9 @@ class MadeUser(LinkView):
 class UserChange(Body):
     """What an administrator changes of a user; what is left out stays."""
 
-    name: PersonName | None = None
+    name: str | None = Field(
+        default=None, min_length=1, max_length=200, description="The person's name.", examples=["Maria"]
+    )
     is_admin: bool | None = Field(
         default=None, description="Whether they administer the installation.", examples=[False]
     )
