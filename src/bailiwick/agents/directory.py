@@ -8,6 +8,7 @@ import psycopg
 
 from bailiwick.agents.choice import Candidate, Choice, Weights, choose
 from bailiwick.agents.model import AgentRecord
+from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
@@ -72,6 +73,7 @@ class AgentDirectory:
         """Take the known agent kinds and the task kind each does."""
         self._database = database
         self._kinds = kinds
+        self._audit = AuditLog(database)
 
     async def create(
         self,
@@ -82,17 +84,21 @@ class AgentDirectory:
         configuration: Mapping[str, Any] | None = None,
         price: float = 0.0,
         capacity: int = 4,
+        actor: Actor | None = None,
     ) -> AgentRecord:
-        """Add an agent.
+        """Add an agent; those that come with the platform have no ``actor`` and leave no audit entry.
 
         Raises:
             InvalidInputError: no such kind, or an unusable value.
             ConflictError: the organization has an agent of that name.
         """
-        made = await self.create_many(organization_id, [NewAgent(kind, name, configuration or {}, price, capacity)])
+        new = NewAgent(kind, name, configuration or {}, price, capacity)
+        made = await self.create_many(organization_id, [new], actor=actor)
         return made[0]
 
-    async def create_many(self, organization_id: str, agents: Sequence["NewAgent"]) -> list[AgentRecord]:
+    async def create_many(
+        self, organization_id: str, agents: Sequence["NewAgent"], *, actor: Actor | None = None
+    ) -> list[AgentRecord]:
         """Add agents in one transaction: all or none."""
         rows = [
             (new_id(), organization_id, agent.kind, agent.name, encode(agent.configuration).decode(),
@@ -110,6 +116,10 @@ class AgentDirectory:
                 made: list[AgentRecord] = []
                 async for result in cursor.results():
                     made += [_record(row) for row in await result.fetchall()]
+                for agent in made if actor is not None else ():
+                    after = {"kind": agent.kind, "name": agent.name, "price": agent.price}
+                    act = Act(organization_id, "agent.created", actor or SYSTEM, f"agent:{agent.id}", after=after)
+                    await self._audit.record(act, connection=connection)
                 return made
         except psycopg.errors.UniqueViolation as error:
             raise ConflictError("an agent of that name exists already in this organization") from error
@@ -144,14 +154,15 @@ class AgentDirectory:
         ]  # fmt: skip
         return Page(found, cursor_of(found[-1].agent_id) if len(rows) > limit else None)
 
-    async def enable(self, organization_id: str, agent: str, *, is_enabled: bool) -> AgentRecord:
+    async def enable(self, organization_id: str, agent: str, *, is_enabled: bool, actor: Actor = SYSTEM) -> AgentRecord:
         """Let an agent be chosen, or not; tasks it has in hand stay with it."""
         found = await self.get(organization_id, agent)
-        await self._database.execute(
-            "update agents set is_enabled = %s where id = %s",
-            (is_enabled, found.id),
-            organization_id=organization_id,
-        )
+        async with self._database.transaction(organization_id) as connection:
+            await connection.execute("update agents set is_enabled = %s where id = %s", (is_enabled, found.id))
+            action = "agent.enabled" if is_enabled else "agent.disabled"
+            before, after = {"is_enabled": found.is_enabled}, {"name": found.name, "is_enabled": is_enabled}
+            act = Act(organization_id, action, actor, f"agent:{found.id}", before=before, after=after)
+            await self._audit.record(act, connection=connection)
         return await self.get(organization_id, found.id)
 
     async def candidates(self, organization_id: str, task_kind: str) -> list[Candidate]:

@@ -9,7 +9,7 @@ from rich.text import Text
 from bailiwick.agents import AgentRecord, AgentStatistics
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import duration, note, print_json, print_more, print_table
-from bailiwick.cli.session import with_organization
+from bailiwick.cli.session import operator, with_organization
 from bailiwick.cli.submit import read_payload
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
@@ -83,7 +83,7 @@ def create(
     async def make(installation: Installation, organization: Organization) -> AgentRecord:
         return await installation.directory.create(
             organization.id, kind, name,
-            configuration=read_payload(configuration), price=price, capacity=capacity,
+            configuration=read_payload(configuration), price=price, capacity=capacity, actor=operator(),
         )  # fmt: skip
 
     _told(with_organization(org, make), "created", as_json=as_json)
@@ -103,7 +103,7 @@ def disable(agent: AgentName, org: Org = HOME, as_json: AsJson = False) -> None:
 
 def _enabled(agent: str, org: str, *, is_enabled: bool) -> AgentRecord:
     async def change(installation: Installation, organization: Organization) -> AgentRecord:
-        return await installation.directory.enable(organization.id, agent, is_enabled=is_enabled)
+        return await installation.directory.enable(organization.id, agent, is_enabled=is_enabled, actor=operator())
 
     return with_organization(org, change)
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import typer
 
 from bailiwick.cli.output import note, notes, print_json
-from bailiwick.cli.session import with_organization
+from bailiwick.cli.session import operator, with_organization
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import ConflictError, InvalidInputError
@@ -72,9 +73,10 @@ def change_tasks(change: Change, selection: Selection, org: str, *, is_sure: boo
 
 def _apply(installation: Installation, change: Change) -> Callable[[str, Sequence[str]], Awaitable[list[str]]]:
     control = installation.control
-    return {
+    apply = {
         "cancel": control.cancel, "pause": control.pause, "resume": control.resume, "redrive": control.redrive,
     }[change]  # fmt: skip
+    return partial(apply, actor=operator())
 
 
 async def _found(

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import duration, note, print_json, print_more, print_table
-from bailiwick.cli.session import with_organization
+from bailiwick.cli.secret_input import read_secrets
+from bailiwick.cli.session import operator, with_organization
 from bailiwick.connectors.connections import ConnectionRecord
 from bailiwick.connectors.github.connection import KIND, GitHubConnection
 from bailiwick.identity import Organization
@@ -23,6 +24,10 @@ app = typer.Typer(no_args_is_help=True)
 
 Target = Annotated[str, typer.Argument(metavar="OWNER/REPO", help="The connection, by repository or id.")]
 _REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,39}/[A-Za-z0-9_.-]{1,100}")
+Token = Annotated[str | None, typer.Option("--token", metavar="-", help="Take the token from standard input.")]
+Secret = Annotated[
+    str | None, typer.Option("--secret", metavar="-", help="Take the webhooks' secret from standard input.")
+]
 _STATE_STYLES = {"active": "green", "paused": "yellow", "refused": "bold red"}
 
 
@@ -35,6 +40,8 @@ def connect() -> None:
 def github(
     repository: Annotated[str, typer.Argument(metavar="OWNER/REPO", help="The repository.")],
     *,
+    token: Token = None,
+    secret: Secret = None,
     token_env: Annotated[
         str | None, typer.Option("--token-env", metavar="NAME", help="The environment variable that holds the token.")
     ] = None,
@@ -65,9 +72,12 @@ def github(
     To poll now: schedules run system.sync. To have it look every minute:
     schedules add system.sync system.sync --every 60.
 
-    Tokens and secrets are never stored, only the name of the variable or file
-    that holds them; the processes that work (up, worker) must have them.
+    --token - and --secret - read the token and the webhooks' secret from
+    standard input, a line each in this order, or ask on a terminal; they are
+    stored encrypted. Of --token-env and --token-file only the name is stored,
+    and the processes that work (up, worker) must have what they name.
     """
+    given = read_secrets({"token": token, "webhook secret": secret})
     if not _REPOSITORY.fullmatch(repository):
         raise InvalidInputError(f"{repository!r} is no repository; write it as OWNER/REPO")
     settings = GitHubConnection.of(
@@ -80,7 +90,9 @@ def github(
 
     async def add(installation: Installation, organization: Organization) -> tuple[ConnectionRecord, str]:
         document = settings.model_dump(mode="json", exclude_defaults=True)
-        made = await installation.connections.add(organization.id, KIND, repository, document)
+        made = await installation.connections.add(
+            organization.id, KIND, repository, document, credentials=given, actor=operator()
+        )
         return made, await _when_polled(installation, organization)
 
     made, when = with_organization(org, add)
@@ -94,7 +106,7 @@ def github(
     suffix = "" if org == HOME else f" --org {org}"
     note(f"poll now: bailiwick schedules run {SYNC}{suffix}")
     note(f"look more often: bailiwick schedules add {SYNC} {SYNC} --every {interval}{suffix}")
-    if secret_env or secret_file:
+    if secret or secret_env or secret_file:
         note(f"webhooks: POST /api/v1/webhooks/github/{made.id}, content type application/json, event 'Issues'")
 
 
@@ -125,10 +137,31 @@ def list_connections(org: Org = HOME, limit: Limit = 50, cursor: Cursor = None, 
 
 
 @app.command()
+def credentials(
+    target: Target, *, token: Token = None, secret: Secret = None, org: Org = HOME, as_json: AsJson = False
+) -> None:
+    """Store another token or webhooks' secret, encrypted; both are read from standard input or asked for.
+
+    Two lines for --secret are two secrets that are both good, while one is
+    being replaced at GitHub.
+    """
+    given = read_secrets({"token": token, "webhook secret": secret})
+    if not given:
+        raise InvalidInputError("say what to store: --token - or --secret - or both")
+
+    async def replace(installation: Installation, organization: Organization) -> ConnectionRecord:
+        found = await installation.connections.get(organization.id, target)
+        await installation.connections.credentials.replace(found, given, actor=operator())
+        return await installation.connections.get(organization.id, found.id)
+
+    _told(with_organization(org, replace), "stored credentials of", as_json=as_json)
+
+
+@app.command()
 def pause(target: Target, org: Org = HOME, as_json: AsJson = False) -> None:
     """Poll no more until resumed."""
     found = with_organization(
-        org, lambda installation, here: installation.connections.set_state(here.id, target, "paused")
+        org, lambda installation, here: installation.connections.set_state(here.id, target, "paused", actor=operator())
     )
     _told(found, "paused", as_json=as_json)
 
@@ -137,7 +170,7 @@ def pause(target: Target, org: Org = HOME, as_json: AsJson = False) -> None:
 def resume(target: Target, org: Org = HOME, as_json: AsJson = False) -> None:
     """Poll again, also after GitHub refused."""
     found = with_organization(
-        org, lambda installation, here: installation.connections.set_state(here.id, target, "active")
+        org, lambda installation, here: installation.connections.set_state(here.id, target, "active", actor=operator())
     )
     _told(found, "resumed", as_json=as_json)
 
@@ -145,7 +178,9 @@ def resume(target: Target, org: Org = HOME, as_json: AsJson = False) -> None:
 @app.command()
 def remove(target: Target, org: Org = HOME, as_json: AsJson = False) -> None:
     """Forget a connection; what came through it stays."""
-    found = with_organization(org, lambda installation, here: installation.connections.remove(here.id, target))
+    found = with_organization(
+        org, lambda installation, here: installation.connections.remove(here.id, target, actor=operator())
+    )
     _told(found, "removed", as_json=as_json)
 
 

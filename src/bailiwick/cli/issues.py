@@ -7,9 +7,10 @@ import orjson
 import typer
 from rich.text import Text
 
+from bailiwick.audit import Act
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import note, print_json, print_more, print_table, screen
-from bailiwick.cli.session import with_organization
+from bailiwick.cli.session import operator, with_organization
 from bailiwick.events import NewEvent, Published
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
@@ -136,7 +137,14 @@ def release(
         if held is None:
             raise ConflictError(f"{found.key} is not held for a person; it is {found.status}: {found.status_reason}")
         fact = IssueReleased(key=found.key, decision=decided, person=who, reason=reason)
-        return found.key, (await installation.events.publish(organization.id, [NewEvent("issue.released", fact)]))[0]
+        (published,) = await installation.events.publish(organization.id, [NewEvent("issue.released", fact)])
+        # Behind the event: a decision that was published must not be lost for want of its entry.
+        after = {"decision": decided, "person": who, "event_id": published.event_id}
+        act = Act(
+            organization.id, "issue.released", operator(), f"issue:{found.key}", after=after, reason=reason or None
+        )
+        await installation.audit.record(act)
+        return found.key, published
 
     released, published = with_organization(org, publish)
     if as_json:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from bailiwick.cli.options import HOME, AsJson, Org
 from bailiwick.cli.output import ago, note, plain, print_json, print_table
-from bailiwick.cli.session import with_organization
+from bailiwick.cli.session import operator, with_organization
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import NotFoundError
@@ -67,7 +67,7 @@ def set_limit(
 
     async def change(installation: Installation, organization: Organization, resolved: str) -> None:
         await installation.limits.set(
-            organization.id, resolved, max_concurrency=concurrency, rate_per_second=rate, burst=burst
+            organization.id, resolved, max_concurrency=concurrency, rate_per_second=rate, burst=burst, actor=operator()
         )
 
     _changed(subject, org, change, "set", as_json=as_json)
@@ -83,7 +83,7 @@ def pause(
     """Start no more of a subject's tasks; what runs goes on."""
 
     async def change(installation: Installation, organization: Organization, resolved: str) -> None:
-        await installation.limits.pause(organization.id, resolved, reason=reason)
+        await installation.limits.pause(organization.id, resolved, reason=reason, actor=operator())
 
     _changed(subject, org, change, "paused", as_json=as_json)
 
@@ -93,7 +93,7 @@ def resume(subject: Subject, org: Org = HOME, as_json: AsJson = False) -> None:
     """End a pause, and close an open circuit breaker."""
 
     async def change(installation: Installation, organization: Organization, resolved: str) -> None:
-        await installation.limits.resume(organization.id, resolved)
+        await installation.limits.resume(organization.id, resolved, actor=operator())
 
     _changed(subject, org, change, "resumed", as_json=as_json)
 

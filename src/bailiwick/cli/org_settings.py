@@ -8,7 +8,7 @@ import orjson
 import typer
 
 from bailiwick.cli.output import print_json, print_table
-from bailiwick.cli.session import organization_of, with_installation
+from bailiwick.cli.session import operator, organization_of, with_installation
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import InvalidInputError, NotFoundError
 from bailiwick.packs.operations.settings import OperationsSettings, load_settings, save_settings, stored_settings
@@ -55,7 +55,8 @@ def change(
         organization = await organization_of(installation, org)
         stored = await stored_settings(installation.database, organization.id)
         document = _changed(cast("dict[str, Any]", stored) if isinstance(stored, dict) else {}, changes)
-        return await save_settings(installation.database, organization.id, document), document
+        settings = await save_settings(installation.database, organization.id, document, actor=operator())
+        return settings, document
 
     _print(*with_installation(apply), as_json=as_json)
 

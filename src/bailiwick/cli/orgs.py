@@ -7,7 +7,7 @@ import typer
 from bailiwick.cli.options import AsJson, Cursor, Limit
 from bailiwick.cli.org_settings import app as settings
 from bailiwick.cli.output import print_json, print_more, print_table
-from bailiwick.cli.session import with_installation
+from bailiwick.cli.session import operator, with_installation
 from bailiwick.identity import Organization
 from bailiwick.installation import HOME, Installation
 from bailiwick.storage.pages import Page
@@ -48,7 +48,7 @@ def create(
     """Make an organization with its agents and schedules."""
 
     async def make(installation: Installation) -> Organization:
-        return await installation.create_organization(name, slug=slug)
+        return await installation.create_organization(name, slug=slug, actor=operator())
 
     made = with_installation(make)
     if as_json:

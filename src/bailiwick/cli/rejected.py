@@ -8,7 +8,7 @@ import typer
 
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import note, print_json, print_more, print_table
-from bailiwick.cli.session import with_organization
+from bailiwick.cli.session import operator, with_organization
 from bailiwick.connectors.importing import ImportReport
 from bailiwick.connectors.sources import open_file
 from bailiwick.events.rejections import Rejection
@@ -79,7 +79,7 @@ def redrive(
     text = None if mended is None else _text(mended)
 
     async def again(installation: Installation, organization: Organization) -> ImportReport:
-        return await installation.intake(organization.id).redrive(record_id, mended=text)
+        return await installation.intake(organization.id).redrive(record_id, mended=text, actor=operator())
 
     report = with_organization(org, again)
     if as_json:

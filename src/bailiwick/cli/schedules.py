@@ -7,7 +7,7 @@ from rich.text import Text
 
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import duration, note, print_json, print_more, print_table, state_text
-from bailiwick.cli.session import with_organization
+from bailiwick.cli.session import operator, with_organization
 from bailiwick.cli.submit import read_payload
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
@@ -97,7 +97,8 @@ def add(
     )  # fmt: skip
 
     async def put(installation: Installation, organization: Organization) -> ScheduleRecord:
-        return await installation.schedules.get(organization.id, await installation.schedules.put(organization.id, new))
+        made = await installation.schedules.put(organization.id, new, actor=operator())
+        return await installation.schedules.get(organization.id, made)
 
     _told(with_organization(org, put), "added", as_json=as_json)
 
@@ -126,7 +127,7 @@ def remove(name: Name, org: Org = HOME, as_json: AsJson = False) -> None:
 
     async def take(installation: Installation, organization: Organization) -> ScheduleRecord:
         found = await installation.schedules.get(organization.id, name)
-        await installation.schedules.remove(organization.id, name)
+        await installation.schedules.remove(organization.id, name, actor=operator())
         return found
 
     _told(with_organization(org, take), "removed", as_json=as_json)
@@ -134,7 +135,7 @@ def remove(name: Name, org: Org = HOME, as_json: AsJson = False) -> None:
 
 def _changed(change: str, name: str, org: str) -> ScheduleRecord:
     async def apply(installation: Installation, organization: Organization) -> ScheduleRecord:
-        await getattr(installation.schedules, change)(organization.id, name)
+        await getattr(installation.schedules, change)(organization.id, name, actor=operator())
         return await installation.schedules.get(organization.id, name)
 
     return with_organization(org, apply)

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
+from bailiwick.connectors.credentials import Credentials
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import ConflictError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database, Row
+from bailiwick.storage.database import trusted
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.vault import Vault
 
 ConnectionState = Literal["active", "paused", "refused"]
 
@@ -21,7 +25,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRecord:
-    """One connected system. ``configuration`` names where secrets are, never what they are.
+    """One connected system. ``configuration`` says where secrets are, never what they are.
 
     ``refused`` is the state after the other side said no for good: nothing is
     polled until a person has changed something and resumed it.
@@ -43,26 +47,48 @@ class ConnectionRecord:
 class Connections:
     """The connections of all organizations."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self.credentials = Credentials(database, vault)
         self._database = database
+        self._audit = AuditLog(database)
 
     async def add(
-        self, organization_id: str, kind: str, target: str, configuration: Mapping[str, Any]
+        self,
+        organization_id: str,
+        kind: str,
+        target: str,
+        configuration: Mapping[str, Any],
+        *,
+        credentials: Mapping[str, str] | None = None,
+        actor: Actor = SYSTEM,
     ) -> ConnectionRecord:
-        """Connect a system; it is polled at once.
+        """Connect a system; it is polled at once. ``credentials`` are sealed, under the names that `sealed` lists.
 
         Raises:
             ConflictError: the organization has this connection already.
         """
-        row = await self._database.fetch_one(
-            "insert into connections (id, organization_id, kind, target, configuration) "
-            "values (%s, %s, %s, %s, %s::jsonb) "
-            f"on conflict (organization_id, kind, target) do nothing returning {_COLUMNS}",
-            (new_id(), organization_id, kind, target, encode(configuration, what="configuration").decode()),
-            organization_id=organization_id,
-        )
-        if row is None:
-            raise ConflictError(f"{kind} {target} is connected already; remove it first to connect it differently")
+        connection_id = new_id()
+        sealed = None
+        if credentials:
+            sealed = await self.credentials.seal(organization_id, connection_id, credentials)
+            configuration = {**configuration, "sealed": sorted(credentials)}
+        document = encode(configuration, what="configuration").decode()
+        async with self._database.transaction(organization_id) as connection:
+            cursor = await connection.execute(
+                trusted(
+                    "insert into connections (id, organization_id, kind, target, configuration, credentials) "
+                    "values (%s, %s, %s, %s, %s::jsonb, %s) "
+                    f"on conflict (organization_id, kind, target) do nothing returning {_COLUMNS}"
+                ),
+                (connection_id, organization_id, kind, target, document, sealed),
+            )
+            row = await cursor.fetchone()
+            if row is None:
+                raise ConflictError(f"{kind} {target} is connected already; remove it first to connect it differently")
+            # Without the configuration, which may say where a secret is found.
+            act = Act(organization_id, "connection.added", actor, f"connection:{row['id']}",
+                      after={"kind": kind, "target": target})  # fmt: skip
+            await self._audit.record(act, connection=connection)
         return _record(row)
 
     async def get(self, organization_id: str, reference: str) -> ConnectionRecord:
@@ -125,26 +151,35 @@ class Connections:
             organization_id=connection.organization_id,
         )
 
-    async def set_state(self, organization_id: str, reference: str, state: ConnectionState) -> ConnectionRecord:
+    async def set_state(
+        self, organization_id: str, reference: str, state: ConnectionState, *, actor: Actor = SYSTEM
+    ) -> ConnectionRecord:
         """Pause or resume a connection; a resumed one is polled at once."""
         found = await self.get(organization_id, reference)
-        await self._database.execute(
-            "update connections set state = %s, last_error = case when %s = 'active' then null else last_error end, "
-            "next_poll_at = case when %s = 'active' then now() else next_poll_at end "
-            "where id = %s and organization_id = %s",
-            (state, state, state, found.id, organization_id),
-            organization_id=organization_id,
-        )
+        async with self._database.transaction(organization_id) as connection:
+            await connection.execute(
+                "update connections set state = %s, "
+                "last_error = case when %s = 'active' then null else last_error end, "
+                "next_poll_at = case when %s = 'active' then now() else next_poll_at end "
+                "where id = %s and organization_id = %s",
+                (state, state, state, found.id, organization_id),
+            )
+            action = "connection.resumed" if state == "active" else "connection.paused"
+            act = Act(organization_id, action, actor, f"connection:{found.id}", before={"state": found.state},
+                      after={"state": state, "target": found.target})  # fmt: skip
+            await self._audit.record(act, connection=connection)
         return await self.get(organization_id, found.id)
 
-    async def remove(self, organization_id: str, reference: str) -> ConnectionRecord:
+    async def remove(self, organization_id: str, reference: str, *, actor: Actor = SYSTEM) -> ConnectionRecord:
         """Forget a connection; events that came through it stay."""
         found = await self.get(organization_id, reference)
-        await self._database.execute(
-            "delete from connections where id = %s and organization_id = %s",
-            (found.id, organization_id),
-            organization_id=organization_id,
-        )
+        async with self._database.transaction(organization_id) as connection:
+            await connection.execute(
+                "delete from connections where id = %s and organization_id = %s", (found.id, organization_id)
+            )
+            act = Act(organization_id, "connection.removed", actor, f"connection:{found.id}",
+                      before={"kind": found.kind, "target": found.target, "state": found.state})  # fmt: skip
+            await self._audit.record(act, connection=connection)
         return found
 
     async def list(self, organization_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[ConnectionRecord]:

@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bailiwick.audit import SYSTEM, Actor
 from bailiwick.connectors.csv import CsvMapping, read_csv_issues
 from bailiwick.connectors.importing import ImportReport, ImportSink, Progress, import_issues, import_readings
 from bailiwick.connectors.issues import IssueRecord
@@ -96,7 +97,7 @@ class Intake:
         finally:
             await sink.flush()
 
-    async def redrive(self, rejection_id: str, *, mended: str | None = None) -> ImportReport:
+    async def redrive(self, rejection_id: str, *, mended: str | None = None, actor: Actor = SYSTEM) -> ImportReport:
         """Read a rejected record again, mended if a text is given; once accepted it leaves the list.
 
         Raises:
@@ -113,7 +114,7 @@ class Intake:
         source = RecordSource.of(found.source, found.context)
         sink = _StrictSink(self._events, self._organization_id)
         report = await source.bring(io.BytesIO(text.encode()), sink)
-        await self._rejections.mark_redriven(self._organization_id, found.id)
+        await self._rejections.mark_redriven(self._organization_id, found.id, is_mended=mended is not None, actor=actor)
         return report
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
 from bailiwick.kernel.errors import NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database
@@ -50,6 +51,7 @@ class Rejections:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._audit = AuditLog(database)
 
     async def keep(self, organization_id: str, records: Sequence[NewRejection]) -> int:
         """Keep records in one transaction and return how many were new.
@@ -95,13 +97,17 @@ class Rejections:
         )
         return 0 if row is None else int(row["n"])
 
-    async def mark_redriven(self, organization_id: str, rejection_id: str) -> None:
+    async def mark_redriven(
+        self, organization_id: str, rejection_id: str, *, is_mended: bool = False, actor: Actor = SYSTEM
+    ) -> None:
         """Note that a record was read again with success; it leaves the list."""
-        await self._database.execute(
-            "update rejected_records set redriven_at = now() where id = %s and organization_id = %s",
-            (rejection_id, organization_id),
-            organization_id=organization_id,
-        )
+        act = Act(organization_id, "record.redriven", actor, f"record:{rejection_id}", after={"is_mended": is_mended})
+        async with self._database.transaction(organization_id) as connection:
+            await connection.execute(
+                "update rejected_records set redriven_at = now() where id = %s and organization_id = %s",
+                (rejection_id, organization_id),
+            )
+            await self._audit.record(act, connection=connection)
 
     async def list(
         self, organization_id: str, *, with_redriven: bool = False, limit: int = 50, cursor: str | None = None

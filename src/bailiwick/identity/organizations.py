@@ -4,19 +4,22 @@ import re
 
 import psycopg
 
+from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
 from bailiwick.identity.model import Organization
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
-from bailiwick.kernel.ids import new_id, parse_id
+from bailiwick.kernel.ids import INSTALLATION, new_id, parse_id
 from bailiwick.storage import Database
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+
 
 class Organizations:
     """The organizations of this installation."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._audit = AuditLog(database)
 
-    async def create(self, name: str, *, slug: str | None = None) -> Organization:
+    async def create(self, name: str, *, slug: str | None = None, actor: Actor = SYSTEM) -> Organization:
         """Make an organization.
 
         Raises:
@@ -29,9 +32,16 @@ class Organizations:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", slug):
             raise InvalidInputError(f"slug {slug!r}: use lower-case letters, digits and hyphens, at most 63")
         try:
-            row = await self._database.fetch_one(
-                "select * from organization_create(%s, %s, %s)", (new_id(), slug, name.strip())
-            )
+            async with self._database.transaction() as connection:
+                cursor = await connection.execute(
+                    "select * from organization_create(%s, %s, %s)", (new_id(), slug, name.strip())
+                )
+                row = await cursor.fetchone()
+                if row is not None:
+                    for chain in (INSTALLATION, row["id"]):
+                        act = Act(chain, "organization.created", actor, f"organization:{row['id']}",
+                                  after={"slug": slug, "name": name.strip()})  # fmt: skip
+                        await self._audit.record(act, connection=connection)
         except psycopg.errors.UniqueViolation as error:
             raise ConflictError(f"an organization {slug!r} exists already; choose another name or slug") from error
         if row is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bailiwick import __version__
 from bailiwick.agents import AgentDirectory
-from bailiwick.audit import AuditLog
+from bailiwick.audit import SYSTEM, Actor, AuditLog
 from bailiwick.audit.alarms import Alarm, Alarms
 from bailiwick.audit.keys import AuditKeys
 from bailiwick.audit.roots import AuditRoots
@@ -121,7 +121,7 @@ class Installation:
         self.event_reader = EventReader(self.database)
         self.retention = Retention(self.database)
         self.rejections = Rejections(self.database)
-        self.connections = Connections(self.database)
+        self.connections = Connections(self.database, self.vault)
         self.directory = AgentDirectory(self.database, registry.agent_kinds)
         self.outbound = AllowList.parse(settings.outbound_allowed)
         self.privacy = Privacy(
@@ -182,13 +182,13 @@ class Installation:
         """Return the organization made at first start."""
         return await self.organizations.ensure(HOME)
 
-    async def create_organization(self, name: str, *, slug: str | None = None) -> Organization:
+    async def create_organization(self, name: str, *, slug: str | None = None, actor: Actor = SYSTEM) -> Organization:
         """Make an organization with its agents and schedules.
 
         Raises:
             ConflictError: one of that slug exists.
         """
-        organization = await self.organizations.create(name, slug=slug)
+        organization = await self.organizations.create(name, slug=slug, actor=actor)
         await self.furnish(organization)
         return organization
 

@@ -1,14 +1,18 @@
 """What people do to tasks: cancel, pause, resume, redrive, fork; one or many at once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import LiteralString
 
+from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database
 from bailiwick.storage.waking import DUE, TAKEN, TASKS, Wakeups
 
 MAX_BULK = 10_000
+# More tasks than this are counted in the audit log and not named.
+_NAMED = 100
 
 
 class TaskControl:
@@ -17,39 +21,52 @@ class TaskControl:
     def __init__(self, database: Database, wakeups: Wakeups) -> None:
         self._database = database
         self._wakeups = wakeups
+        self._audit = AuditLog(database)
 
-    async def cancel(self, organization_id: str, task_ids: Sequence[str], *, reason: str = "cancelled") -> list[str]:
+    async def cancel(
+        self, organization_id: str, task_ids: Sequence[str], *, reason: str = "cancelled", actor: Actor = SYSTEM
+    ) -> list[str]:
         """End unfinished tasks and all their descendants, whoever executes them.
 
         A run under way is stopped at its next await and writes nothing more.
         """
-        rows = await self._database.fetch_all(
-            "select task_cancel(%s, %s::uuid[], %s) as id",
-            (organization_id, _checked(task_ids), reason),
-            organization_id=organization_id,
+        act = Act(organization_id, "task.cancelled", actor, "", reason=reason)
+        cancelled = await self._apply(
+            "select task_cancel(%s, %s::uuid[], %s) as id", (organization_id, _checked(task_ids), reason), act
         )
-        cancelled: list[str] = [row["id"] for row in rows]
         self._tell_taken(cancelled)
         self._wakeups.announce(TASKS)
         return cancelled
 
-    async def pause(self, organization_id: str, task_ids: Sequence[str]) -> list[str]:
+    async def pause(self, organization_id: str, task_ids: Sequence[str], *, actor: Actor = SYSTEM) -> list[str]:
         """Park unfinished tasks; finished steps stay, the step under way will run again."""
-        paused = await self._apply("select task_pause(%s, %s::uuid[]) as id", organization_id, task_ids)
+        paused = await self._apply(
+            "select task_pause(%s, %s::uuid[]) as id",
+            (organization_id, _checked(task_ids)),
+            Act(organization_id, "task.paused", actor, ""),
+        )
         self._tell_taken(paused)
         return paused
 
-    async def resume(self, organization_id: str, task_ids: Sequence[str]) -> list[str]:
+    async def resume(self, organization_id: str, task_ids: Sequence[str], *, actor: Actor = SYSTEM) -> list[str]:
         """Let paused tasks go on where they were."""
-        resumed = await self._apply("select task_resume(%s, %s::uuid[]) as id", organization_id, task_ids)
+        resumed = await self._apply(
+            "select task_resume(%s, %s::uuid[]) as id",
+            (organization_id, _checked(task_ids)),
+            Act(organization_id, "task.resumed", actor, ""),
+        )
         await self._database.execute("select task_wake_from_history(%s::uuid[])", (resumed,))
         for topic in (TASKS, DUE):
             self._wakeups.announce(topic)
         return resumed
 
-    async def redrive(self, organization_id: str, task_ids: Sequence[str]) -> list[str]:
+    async def redrive(self, organization_id: str, task_ids: Sequence[str], *, actor: Actor = SYSTEM) -> list[str]:
         """Bring discarded or cancelled tasks back; finished steps are not run again."""
-        redriven = await self._apply("select task_redrive(%s, %s::uuid[]) as id", organization_id, task_ids)
+        redriven = await self._apply(
+            "select task_redrive(%s, %s::uuid[]) as id",
+            (organization_id, _checked(task_ids)),
+            Act(organization_id, "task.redriven", actor, ""),
+        )
         self._wakeups.announce(TASKS)
         return redriven
 
@@ -72,11 +89,16 @@ class TaskControl:
         self._wakeups.announce(TASKS)
         return forked
 
-    async def _apply(self, sql: LiteralString, organization_id: str, task_ids: Sequence[str]) -> list[str]:
-        rows = await self._database.fetch_all(
-            sql, (organization_id, _checked(task_ids)), organization_id=organization_id
-        )
-        return [row["id"] for row in rows]
+    async def _apply(self, sql: LiteralString, params: tuple[object, ...], act: Act) -> list[str]:
+        """Run a move and record it, one entry a call; a call that changed nothing leaves none."""
+        async with self._database.transaction(act.organization_id) as connection:
+            cursor = await connection.execute(sql, params)
+            changed: list[str] = [row["id"] for row in await cursor.fetchall()]
+            if changed:
+                target = f"task:{changed[0]}" if len(changed) == 1 else f"tasks:{len(changed)}"
+                after = {"count": len(changed), "task_ids": changed[:_NAMED]}
+                await self._audit.record(replace(act, target=target, after=after), connection=connection)
+        return changed
 
     def _tell_taken(self, task_ids: Sequence[str]) -> None:
         for task_id in task_ids:

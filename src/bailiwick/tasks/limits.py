@@ -1,14 +1,16 @@
 """Limits: how much of an organization, a kind or an agent may run, and circuit breakers."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import psycopg
 import structlog
 
+from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
 from bailiwick.kernel.errors import BailiwickError, CannotDetermineError, CircuitOpenError, InvalidInputError
-from bailiwick.storage import Database
+from bailiwick.storage import Database, Row
+from bailiwick.storage.connections import Connection
 from bailiwick.storage.database import trusted
 from bailiwick.storage.waking import DUE, TASKS, Wakeups
 from bailiwick.tasks.model import Task
@@ -42,6 +44,7 @@ class Limits:
     def __init__(self, database: Database, wakeups: Wakeups) -> None:
         self._database = database
         self._wakeups = wakeups
+        self._audit = AuditLog(database)
 
     async def set(
         self,
@@ -51,6 +54,7 @@ class Limits:
         max_concurrency: int | None = None,
         rate_per_second: float | None = None,
         burst: float | None = None,
+        actor: Actor = SYSTEM,
     ) -> None:
         """Bound a subject; both bounds None lifts them. A rate's bucket starts full."""
         _check_subject(subject)
@@ -72,9 +76,15 @@ class Limits:
             "rate_per_second = excluded.rate_per_second, burst = excluded.burst, tokens = excluded.tokens, "
             "refilled_at = now()",
             {"subject": subject, "concurrency": max_concurrency, "rate": rate_per_second, "burst": burst},
-        )
+            Act(
+                organization_id, "limit.changed", actor, f"limit:{subject}",
+                after={"max_concurrency": max_concurrency, "rate_per_second": rate_per_second, "burst": burst},
+            ),
+        )  # fmt: skip
 
-    async def pause(self, organization_id: str, subject: str, *, reason: str | None = None) -> None:
+    async def pause(
+        self, organization_id: str, subject: str, *, reason: str | None = None, actor: Actor = SYSTEM
+    ) -> None:
         """Start no more of a subject's tasks until it is resumed; what runs goes on."""
         _check_subject(subject)
         await self._change(
@@ -83,15 +93,17 @@ class Limits:
             "%(reason)s) on conflict (organization_id, subject) do update set is_paused = true, "
             "reason = excluded.reason",
             {"subject": subject, "reason": reason},
+            Act(organization_id, "limit.paused", actor, f"limit:{subject}", reason=reason),
         )
 
-    async def resume(self, organization_id: str, subject: str) -> None:
+    async def resume(self, organization_id: str, subject: str, *, actor: Actor = SYSTEM) -> None:
         """End a pause and close an open breaker."""
         await self._change(
             organization_id,
             "update limits set is_paused = false, blocked_until = null, consecutive_failures = 0, reason = null "
             "where organization_id = %(org)s and subject = %(subject)s",
             {"subject": subject},
+            Act(organization_id, "limit.resumed", actor, f"limit:{subject}"),
         )
 
     async def record(self, organization_id: str, subject: str, failure: str | None) -> None:
@@ -151,8 +163,9 @@ class Limits:
             )
             return closed.rowcount > 0
 
-    async def _change(self, organization_id: str, sql: str, params: dict[str, object]) -> None:
+    async def _change(self, organization_id: str, sql: str, params: dict[str, object], act: Act | None = None) -> None:
         async with self._database.transaction(organization_id) as connection:
+            before = None if act is None else await _bounds(connection, organization_id, str(params["subject"]))
             cursor = await connection.execute(
                 trusted(f"{sql} returning xmax = 0 as is_new"), {"org": organization_id, **params}
             )
@@ -160,6 +173,8 @@ class Limits:
             # Queued tasks name the limits that apply to them, and that changes only with a new one.
             if row is not None and row["is_new"]:
                 await connection.execute("select task_relane(%s)", (organization_id,))
+            if act is not None:
+                await self._audit.record(replace(act, before=before), connection=connection)
         for topic in (TASKS, DUE):
             self._wakeups.announce(topic)
 
@@ -172,6 +187,16 @@ class Limits:
             organization_id=organization_id,
         )
         return [Limit(**row) for row in rows]
+
+
+async def _bounds(connection: Connection, organization_id: str, subject: str) -> Row | None:
+    """Return what bounds a subject, as the audit log tells of it."""
+    cursor = await connection.execute(
+        "select max_concurrency, rate_per_second, burst, is_paused, reason from limits "
+        "where organization_id = %s and subject = %s for update",
+        (organization_id, subject),
+    )
+    return await cursor.fetchone()
 
 
 class AgentBreakers:

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import random
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 
+from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
 from bailiwick.kernel.errors import InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database
+from bailiwick.storage.database import trusted
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
 from bailiwick.storage.rows import batch, raw
 from bailiwick.storage.waking import SCHEDULES, Wakeups
@@ -112,14 +114,16 @@ class Schedules:
         self._database = database
         self._kinds = kinds
         self._wakeups = wakeups
+        self._audit = AuditLog(database)
 
-    async def put(self, organization_id: str, schedule: NewSchedule) -> str:
+    async def put(self, organization_id: str, schedule: NewSchedule, *, actor: Actor = SYSTEM) -> str:
         """Make a schedule, or replace the one of the same name; return its id.
 
         Raises:
             InvalidInputError, UnknownKindError, InvalidPayloadError: it could never run.
         """
-        return (await self.put_many(organization_id, [schedule]))[0]
+        ids = await self._store(organization_id, [schedule], _REPLACE, is_furnished=False, actor=actor)
+        return ids[schedule.name]
 
     async def put_many(self, organization_id: str, schedules: Sequence[NewSchedule]) -> list[str]:
         """Make or replace many schedules in one transaction; a replaced one keeps its last run and its pause."""
@@ -131,13 +135,24 @@ class Schedules:
         await self._store(organization_id, schedules, _RENEW, is_furnished=True)
 
     async def _store(
-        self, organization_id: str, schedules: Sequence[NewSchedule], on_conflict: str, *, is_furnished: bool
+        self,
+        organization_id: str,
+        schedules: Sequence[NewSchedule],
+        on_conflict: str,
+        *,
+        is_furnished: bool,
+        actor: Actor | None = None,
     ) -> dict[str, str]:
         now = datetime.now(UTC)
         rows = [self._row(organization_id, schedule, now) | {"furnished": is_furnished} for schedule in schedules]
-        stored = await self._database.fetch_all(
-            f"{_INSERT} {on_conflict} returning id, name", (batch(rows),), organization_id=organization_id
-        )
+        async with self._database.transaction(organization_id) as connection:
+            cursor = await connection.execute(trusted(f"{_INSERT} {on_conflict} returning id, name"), (batch(rows),))
+            stored = await cursor.fetchall()
+            # What the platform furnishes is no act of anybody's.
+            for schedule in schedules if actor is not None else ():
+                act = Act(organization_id, "schedule.put", actor or SYSTEM, f"schedule:{schedule.name}",
+                          after=_told(schedule))  # fmt: skip
+                await self._audit.record(act, connection=connection)
         self._wakeups.announce(SCHEDULES)
         return {row["name"]: row["id"] for row in stored}
 
@@ -152,39 +167,49 @@ class Schedules:
             raise NotFoundError(f"no schedule {schedule!r} in this organization")
         return ScheduleRecord(**row)
 
-    async def pause(self, organization_id: str, schedule: str) -> None:
+    async def pause(self, organization_id: str, schedule: str, *, actor: Actor = SYSTEM) -> None:
         """Fire no more until resumed."""
         found = await self.get(organization_id, schedule)
-        await self._database.execute(
-            "update schedules set is_paused = true where id = %s", (found.id,), organization_id=organization_id
-        )
+        await self._change(
+            "update schedules set is_paused = true where id = %s", (found.id,),
+            Act(organization_id, "schedule.paused", actor, f"schedule:{found.name}"),
+        )  # fmt: skip
 
-    async def resume(self, organization_id: str, schedule: str) -> None:
+    async def resume(self, organization_id: str, schedule: str, *, actor: Actor = SYSTEM) -> None:
         """Fire again from now on; firings that fell into the pause are not made up for."""
         found = await self.get(organization_id, schedule)
         timetable = Timetable(found.cron, found.interval_seconds, found.timezone, found.anchor_at)
-        await self._database.execute(
+        await self._change(
             "update schedules set is_paused = false, next_fire_at = %s, problem = null "
             "where id = %s and (is_paused or next_fire_at is null)",
             (timetable.next_after(datetime.now(UTC)), found.id),
-            organization_id=organization_id,
+            Act(organization_id, "schedule.resumed", actor, f"schedule:{found.name}"),
         )
         self._wakeups.announce(SCHEDULES)
 
-    async def fire_now(self, organization_id: str, schedule: str) -> None:
+    async def fire_now(self, organization_id: str, schedule: str, *, actor: Actor = SYSTEM) -> None:
         """Let the next firing be due at once; the overlap policy holds as ever, a pause ends."""
         found = await self.get(organization_id, schedule)
-        await self._database.execute(
+        await self._change(
             "update schedules set next_fire_at = now(), is_paused = false where id = %s",
             (found.id,),
-            organization_id=organization_id,
+            Act(organization_id, "schedule.fired", actor, f"schedule:{found.name}"),
         )
         self._wakeups.announce(SCHEDULES)
 
-    async def remove(self, organization_id: str, schedule: str) -> None:
+    async def remove(self, organization_id: str, schedule: str, *, actor: Actor = SYSTEM) -> None:
         """Remove a schedule; tasks it made stay."""
         found = await self.get(organization_id, schedule)
-        await self._database.execute("delete from schedules where id = %s", (found.id,), organization_id=organization_id)
+        await self._change(
+            "delete from schedules where id = %s", (found.id,),
+            Act(organization_id, "schedule.removed", actor, f"schedule:{found.name}", before={"kind": found.kind}),
+        )  # fmt: skip
+
+    async def _change(self, sql: LiteralString, params: tuple[object, ...], act: Act) -> None:
+        async with self._database.transaction(act.organization_id) as connection:
+            changed = await connection.execute(sql, params)
+            if changed.rowcount:
+                await self._audit.record(act, connection=connection)
 
     def _row(self, organization_id: str, schedule: NewSchedule, now: datetime) -> dict[str, object]:
         if not 1 <= len(schedule.name) <= 200:
@@ -219,3 +244,14 @@ class Schedules:
         )
         records = [ScheduleRecord(**row) for row in rows[:limit]]
         return Page(records, cursor_of(records[-1].id) if len(rows) > limit else None)
+
+
+def _told(schedule: NewSchedule) -> dict[str, object]:
+    """Return a schedule as the audit log tells of it; a payload may hold anything, so it stays out."""
+    return {
+        "kind": schedule.kind,
+        "cron": schedule.cron,
+        "interval_seconds": schedule.interval_seconds,
+        "timezone": schedule.timezone,
+        "is_paused": schedule.is_paused,
+    }

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from bailiwick.agents import AgentRecord
-from bailiwick.api.access import Needs, Platform, Tenant
+from bailiwick.api.access import Acting, Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 
@@ -81,7 +81,7 @@ async def get_agent(platform: Platform, organization: Tenant, agent: AgentName) 
 @router.post(
     "", status_code=201, summary="Add an agent", responses=problems(404, 409), dependencies=[Needs("agents:write")]
 )
-async def create_agent(platform: Platform, organization: Tenant, body: NewAgentBody) -> AgentView:
+async def create_agent(platform: Platform, organization: Tenant, actor: Acting, body: NewAgentBody) -> AgentView:
     """Add an agent; it may be chosen from its first moment on."""
     made = await platform.directory.create(
         organization.id,
@@ -90,6 +90,7 @@ async def create_agent(platform: Platform, organization: Tenant, body: NewAgentB
         configuration=body.configuration,
         price=body.price,
         capacity=body.capacity,
+        actor=actor,
     )
     return _view(made)
 
@@ -97,17 +98,17 @@ async def create_agent(platform: Platform, organization: Tenant, body: NewAgentB
 @router.post(
     "/{agent}/enable", summary="Enable an agent", responses=problems(404), dependencies=[Needs("agents:write")]
 )
-async def enable_agent(platform: Platform, organization: Tenant, agent: AgentName) -> AgentView:
+async def enable_agent(platform: Platform, organization: Tenant, actor: Acting, agent: AgentName) -> AgentView:
     """Let an agent be chosen."""
-    return _view(await platform.directory.enable(organization.id, agent, is_enabled=True))
+    return _view(await platform.directory.enable(organization.id, agent, is_enabled=True, actor=actor))
 
 
 @router.post(
     "/{agent}/disable", summary="Disable an agent", responses=problems(404), dependencies=[Needs("agents:write")]
 )
-async def disable_agent(platform: Platform, organization: Tenant, agent: AgentName) -> AgentView:
+async def disable_agent(platform: Platform, organization: Tenant, actor: Acting, agent: AgentName) -> AgentView:
     """Let an agent be chosen no more; what it has in hand stays with it."""
-    return _view(await platform.directory.enable(organization.id, agent, is_enabled=False))
+    return _view(await platform.directory.enable(organization.id, agent, is_enabled=False, actor=actor))
 
 
 def _view(agent: AgentRecord) -> AgentView:

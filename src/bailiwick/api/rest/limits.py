@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Needs, Platform, Tenant
+from bailiwick.api.access import Acting, Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.api.rest.pages import problems
 from bailiwick.installation import Installation
@@ -76,11 +76,13 @@ async def list_limits(platform: Platform, organization: Tenant) -> LimitList:
 
 
 @router.put("/{subject}", summary="Bound a subject", responses=problems(404), dependencies=[Needs("limits:write")])
-async def put_limit(platform: Platform, organization: Tenant, subject: Subject, body: LimitBody) -> LimitView:
+async def put_limit(
+    platform: Platform, organization: Tenant, actor: Acting, subject: Subject, body: LimitBody
+) -> LimitView:
     """Set a subject's bounds; tasks already queued follow at once."""
     if body.burst is not None and body.rate_per_second is None:
         raise InvalidInputError("burst means nothing without rate_per_second; give both or neither")
-    await platform.limits.set(organization.id, subject, **body.model_dump())
+    await platform.limits.set(organization.id, subject, **body.model_dump(), actor=actor)
     return await _view(platform, organization.id, subject)
 
 
@@ -88,19 +90,20 @@ async def put_limit(platform: Platform, organization: Tenant, subject: Subject, 
     "/{subject}/pause", summary="Pause a subject", responses=problems(404), dependencies=[Needs("limits:write")]
 )
 async def pause_subject(
-    platform: Platform, organization: Tenant, subject: Subject, body: Pause | None = None
+    platform: Platform, organization: Tenant, actor: Acting, subject: Subject, body: Pause | None = None
 ) -> LimitView:
     """Start no more of a subject's tasks until it is resumed; what runs goes on."""
-    await platform.limits.pause(organization.id, subject, reason=None if body is None else body.reason)
+    reason = None if body is None else body.reason
+    await platform.limits.pause(organization.id, subject, reason=reason, actor=actor)
     return await _view(platform, organization.id, subject)
 
 
 @router.post(
     "/{subject}/resume", summary="Resume a subject", responses=problems(404), dependencies=[Needs("limits:write")]
 )
-async def resume_subject(platform: Platform, organization: Tenant, subject: Subject) -> LimitView:
+async def resume_subject(platform: Platform, organization: Tenant, actor: Acting, subject: Subject) -> LimitView:
     """End a pause and close an open circuit breaker."""
-    await platform.limits.resume(organization.id, subject)
+    await platform.limits.resume(organization.id, subject, actor=actor)
     return await _view(platform, organization.id, subject)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Admin, Anybody, OrganizationMemory, Platform, find_visible
+from bailiwick.api.access import Acting, Admin, Anybody, OrganizationMemory, Platform, find_visible
 from bailiwick.api.rest.pages import Cursor, Limit, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.identity import Caller, Organization
@@ -63,9 +63,9 @@ async def get_organization(
 
 
 @router.post("", status_code=201, summary="Make an organization", responses=problems(403, 409))
-async def create_organization(platform: Platform, _: Admin, body: NewOrganization) -> OrganizationView:
+async def create_organization(platform: Platform, _: Admin, actor: Acting, body: NewOrganization) -> OrganizationView:
     """Make an organization with the agents and schedules that every one gets; for administrators."""
-    return _view(await platform.create_organization(body.name, slug=body.slug))
+    return _view(await platform.create_organization(body.name, slug=body.slug, actor=actor))
 
 
 async def _own(memory: OrganizationMemory, caller: Caller, limit: int, after: str | None) -> Page[Organization]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Needs, Platform, Tenant
+from bailiwick.api.access import Acting, Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.installation import Installation
@@ -109,7 +109,7 @@ async def get_schedule(platform: Platform, organization: Tenant, schedule: Sched
     dependencies=[Needs("schedules:write")],
 )
 async def put_schedule(
-    platform: Platform, organization: Tenant, schedule: ScheduleName, body: ScheduleBody
+    platform: Platform, organization: Tenant, actor: Acting, schedule: ScheduleName, body: ScheduleBody
 ) -> ScheduleView:
     """Make the schedule of that name, or replace it; a replaced one keeps its last run and its pause."""
     agent = None if body.agent_id is None else await platform.directory.get(organization.id, str(body.agent_id))
@@ -118,33 +118,39 @@ async def put_schedule(
         agent_id=None if agent is None else agent.id,
         **body.model_dump(exclude={"agent_id"}),
     )
-    return await _view(platform, organization.id, await platform.schedules.put(organization.id, wanted))
+    return await _view(platform, organization.id, await platform.schedules.put(organization.id, wanted, actor=actor))
 
 
 @router.post(
     "/{schedule}/pause", summary="Pause a schedule", responses=problems(404), dependencies=[Needs("schedules:run")]
 )
-async def pause_schedule(platform: Platform, organization: Tenant, schedule: ScheduleName) -> ScheduleView:
+async def pause_schedule(
+    platform: Platform, organization: Tenant, actor: Acting, schedule: ScheduleName
+) -> ScheduleView:
     """Fire no more until resumed."""
-    await platform.schedules.pause(organization.id, schedule)
+    await platform.schedules.pause(organization.id, schedule, actor=actor)
     return await _view(platform, organization.id, schedule)
 
 
 @router.post(
     "/{schedule}/resume", summary="Resume a schedule", responses=problems(404), dependencies=[Needs("schedules:run")]
 )
-async def resume_schedule(platform: Platform, organization: Tenant, schedule: ScheduleName) -> ScheduleView:
+async def resume_schedule(
+    platform: Platform, organization: Tenant, actor: Acting, schedule: ScheduleName
+) -> ScheduleView:
     """Fire again from now on; what fell into the pause is not made up for."""
-    await platform.schedules.resume(organization.id, schedule)
+    await platform.schedules.resume(organization.id, schedule, actor=actor)
     return await _view(platform, organization.id, schedule)
 
 
 @router.post(
     "/{schedule}/fire", summary="Fire a schedule now", responses=problems(404), dependencies=[Needs("schedules:run")]
 )
-async def fire_schedule(platform: Platform, organization: Tenant, schedule: ScheduleName) -> ScheduleView:
+async def fire_schedule(
+    platform: Platform, organization: Tenant, actor: Acting, schedule: ScheduleName
+) -> ScheduleView:
     """Let the next firing be due at once, and end a pause; the overlap policy holds as ever."""
-    await platform.schedules.fire_now(organization.id, schedule)
+    await platform.schedules.fire_now(organization.id, schedule, actor=actor)
     return await _view(platform, organization.id, schedule)
 
 
@@ -155,9 +161,9 @@ async def fire_schedule(platform: Platform, organization: Tenant, schedule: Sche
     responses=problems(404),
     dependencies=[Needs("schedules:write")],
 )
-async def remove_schedule(platform: Platform, organization: Tenant, schedule: ScheduleName) -> None:
+async def remove_schedule(platform: Platform, organization: Tenant, actor: Acting, schedule: ScheduleName) -> None:
     """Remove a schedule; tasks it made stay."""
-    await platform.schedules.remove(organization.id, schedule)
+    await platform.schedules.remove(organization.id, schedule, actor=actor)
 
 
 async def _view(platform: Installation, organization_id: str, schedule: str) -> ScheduleView:

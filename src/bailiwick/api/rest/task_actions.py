@@ -7,10 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Anybody, Needs, Platform, Tenant, check_permission
+from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant, check_permission
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.api.rest.pages import TaskId, problems
 from bailiwick.api.rest.tasks import TaskDetail, detail_of
+from bailiwick.audit import Actor
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.tasks.control import only
@@ -75,7 +76,7 @@ class TaskActionsOutcome(BaseModel):
 
 @router.post("/actions", summary="Act on many tasks", responses=problems(404), dependencies=[Needs("tasks:write")])
 async def act_on_tasks(
-    platform: Platform, caller: Anybody, organization: Tenant, body: TaskActions
+    platform: Platform, caller: Anybody, actor: Acting, organization: Tenant, body: TaskActions
 ) -> TaskActionsOutcome:
     """Cancel, pause, resume or redrive up to 1,000 tasks; each changes or stays, whatever becomes of the others."""
     if body.reason is not None and body.action != "cancel":
@@ -83,7 +84,8 @@ async def act_on_tasks(
     if body.action == "cancel":
         check_permission(caller, "tasks:cancel", organization)
     wanted = [str(task_id) for task_id in body.task_ids]
-    changed = await _act(platform, organization.id, body.action, wanted, body.reason or "cancelled by request")
+    reason = body.reason or "cancelled by request"
+    changed = await _act(platform, organization.id, body.action, wanted, actor=actor, reason=reason)
     unchanged = sorted(set(wanted) - set(changed))
     return TaskActionsOutcome(changed=changed, unchanged=unchanged)
 
@@ -92,34 +94,35 @@ async def act_on_tasks(
     "/{task_id}/cancel", summary="Cancel a task", responses=problems(404, 409), dependencies=[Needs("tasks:cancel")]
 )
 async def cancel_task(
-    platform: Platform, organization: Tenant, task_id: TaskId, body: Cancellation | None = None
+    platform: Platform, organization: Tenant, actor: Acting, task_id: TaskId, body: Cancellation | None = None
 ) -> TaskDetail:
     """End an unfinished task and its descendants; a run under way writes nothing more."""
-    return await _act_on_one(platform, organization.id, "cancel", task_id, (body or Cancellation()).reason)
+    reason = (body or Cancellation()).reason
+    return await _act_on_one(platform, organization.id, "cancel", task_id, actor=actor, reason=reason)
 
 
 @router.post(
     "/{task_id}/pause", summary="Pause a task", responses=problems(404, 409), dependencies=[Needs("tasks:write")]
 )
-async def pause_task(platform: Platform, organization: Tenant, task_id: TaskId) -> TaskDetail:
+async def pause_task(platform: Platform, organization: Tenant, actor: Acting, task_id: TaskId) -> TaskDetail:
     """Park an unfinished task; its finished steps stay."""
-    return await _act_on_one(platform, organization.id, "pause", task_id)
+    return await _act_on_one(platform, organization.id, "pause", task_id, actor=actor)
 
 
 @router.post(
     "/{task_id}/resume", summary="Resume a task", responses=problems(404, 409), dependencies=[Needs("tasks:write")]
 )
-async def resume_task(platform: Platform, organization: Tenant, task_id: TaskId) -> TaskDetail:
+async def resume_task(platform: Platform, organization: Tenant, actor: Acting, task_id: TaskId) -> TaskDetail:
     """Let a paused task go on where it was."""
-    return await _act_on_one(platform, organization.id, "resume", task_id)
+    return await _act_on_one(platform, organization.id, "resume", task_id, actor=actor)
 
 
 @router.post(
     "/{task_id}/redrive", summary="Redrive a task", responses=problems(404, 409), dependencies=[Needs("tasks:write")]
 )
-async def redrive_task(platform: Platform, organization: Tenant, task_id: TaskId) -> TaskDetail:
+async def redrive_task(platform: Platform, organization: Tenant, actor: Acting, task_id: TaskId) -> TaskDetail:
     """Bring a discarded or cancelled task back; finished steps are not run again."""
-    return await _act_on_one(platform, organization.id, "redrive", task_id)
+    return await _act_on_one(platform, organization.id, "redrive", task_id, actor=actor)
 
 
 @router.post(
@@ -136,11 +139,11 @@ async def fork_task(platform: Platform, organization: Tenant, task_id: TaskId, b
 
 
 async def _act_on_one(
-    platform: Installation, organization_id: str, action: Action, task_id: str, reason: str = ""
+    platform: Installation, organization_id: str, action: Action, task_id: str, *, actor: Actor, reason: str = ""
 ) -> TaskDetail:
     # Asked for first, so that a task that is not there and one that is past it are told apart.
     task = await platform.tasks.get(organization_id, task_id)
-    changed = await _act(platform, organization_id, action, [task.id], reason)
+    changed = await _act(platform, organization_id, action, [task.id], actor=actor, reason=reason)
     only(changed, task.id, _DONE[action])
     return detail_of(await platform.tasks.get(organization_id, task.id))
 
@@ -149,15 +152,15 @@ _DONE = {"cancel": "cancelled", "pause": "paused", "resume": "resumed", "redrive
 
 
 async def _act(
-    platform: Installation, organization_id: str, action: Action, task_ids: Sequence[str], reason: str
+    platform: Installation, organization_id: str, action: Action, task_ids: Sequence[str], *, actor: Actor, reason: str
 ) -> list[str]:
     control = platform.control
     match action:
         case "cancel":
-            return await control.cancel(organization_id, task_ids, reason=reason)
+            return await control.cancel(organization_id, task_ids, reason=reason, actor=actor)
         case "pause":
-            return await control.pause(organization_id, task_ids)
+            return await control.pause(organization_id, task_ids, actor=actor)
         case "resume":
-            return await control.resume(organization_id, task_ids)
+            return await control.resume(organization_id, task_ids, actor=actor)
         case "redrive":
-            return await control.redrive(organization_id, task_ids)
+            return await control.redrive(organization_id, task_ids, actor=actor)

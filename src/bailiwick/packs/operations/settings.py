@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.packs.operations.calendar import BusinessCalendar
@@ -122,7 +123,9 @@ async def load_settings(database: Database, organization_id: str) -> OperationsS
         ) from error
 
 
-async def save_settings(database: Database, organization_id: str, document: Mapping[str, Any]) -> OperationsSettings:
+async def save_settings(
+    database: Database, organization_id: str, document: Mapping[str, Any], *, actor: Actor = SYSTEM
+) -> OperationsSettings:
     """Store what an organization sets, in place of what it had set.
 
     Raises:
@@ -132,11 +135,17 @@ async def save_settings(database: Database, organization_id: str, document: Mapp
     if unknown:
         raise InvalidInputError(f"no setting {unknown[0]!r}; there are: {', '.join(OperationsSettings.model_fields)}")
     settings = OperationsSettings.of(document)
-    await database.execute(
-        "update organizations set settings = settings || jsonb_build_object('operations', %s::jsonb) where id = %s",
-        (encode(document, what="settings").decode(), organization_id),
-        organization_id=organization_id,
-    )
+    before = await stored_settings(database, organization_id)
+    async with database.transaction(organization_id) as connection:
+        await connection.execute(
+            "update organizations set settings = settings || jsonb_build_object('operations', %s::jsonb) where id = %s",
+            (encode(document, what="settings").decode(), organization_id),
+        )
+        act = Act(
+            organization_id, "settings.changed", actor, "settings:operations",
+            before={"settings": before}, after={"settings": dict(document)},
+        )  # fmt: skip
+        await AuditLog(database).record(act, connection=connection)
     return settings
 
 
