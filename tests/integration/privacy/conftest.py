@@ -16,6 +16,7 @@ from bailiwick.privacy import Identifier
 from bailiwick.tasks import DiscardTask, NewTask, RetryPolicy, Run, TaskKind
 from tests.support.engine import until
 
+MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
 CLERK = Actor("user", "00000000-0000-7000-8000-00000000c1e2", "a clerk")
 
 
@@ -87,9 +88,12 @@ class Bureau:
 
 
 def settings_of(login_url: str) -> Settings:
-    key = SecretStr(base64.b64encode(bytes(range(32))).decode())
     return Settings(
-        database_url=SecretStr(login_url), master_key=key, port=0, worker_lease_seconds=1.0, worker_concurrency=20
+        database_url=SecretStr(login_url),
+        master_key=SecretStr(MASTER_KEY),
+        port=0,
+        worker_lease_seconds=1.0,
+        worker_concurrency=20,
     )
 
 
