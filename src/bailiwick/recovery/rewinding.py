@@ -117,3 +117,13 @@ def _replay(staging: Path, cluster: Path, log: Path, moment: datetime | None, ac
     finally:
         server.stop()
     overrides.write_text(before)
+    _announce_timelines(cluster / "pg_wal", account)
+
+
+def _announce_timelines(log: Path, account: ServerAccount) -> None:
+    """Have the server archive where its timeline branched off, once it archives again; its log alone leads nowhere."""
+    for history in log.glob("*.history"):
+        ready = log / "archive_status" / f"{history.name}.ready"
+        if not ready.with_suffix(".done").exists():
+            ready.touch(mode=0o600)
+            account.give(ready)

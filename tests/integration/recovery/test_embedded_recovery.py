@@ -1,0 +1,193 @@
+"""The way back of a whole installation on the embedded server: it goes on working, at the moment that was asked for."""
+
+import asyncio
+import base64
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from bailiwick.audit import SYSTEM
+from bailiwick.installation import Installation
+from bailiwick.kernel.errors import ConflictError, NotFoundError
+from bailiwick.recovery.folder import BackupFolder
+from bailiwick.recovery.restoring import Wanted, restore_dump
+from bailiwick.recovery.rewinding import rewind
+from bailiwick.storage.embedded import EmbeddedServer
+from bailiwick.storage.embedded_archive import archive_settings
+from bailiwick.tasks import NewTask
+from bailiwick.vault import MasterKeyError
+from tests.integration.recovery.conftest import Notes, embedded, path_of, wanted
+from tests.support.engine import until
+
+
+async def test_a_restored_installation_finishes_what_was_at_work(place: Path) -> None:
+    notes = Notes()
+    notes.is_open = False
+    async with embedded(place / "old", place / "backups", notes=notes) as installation:
+        organization = await installation.ensure_organization("acme")
+        added = [
+            (await installation.queue.enqueue(organization.id, NewTask("note.keep", {"text": str(n)}))).task_id
+            for n in range(5)
+        ]
+        async with installation.run_worker():
+
+            async def all_begun() -> bool:
+                return notes.begun == len(added)
+
+            await until(all_begun, "every task is at work")
+            backup = path_of(await installation.backups.make(actor=SYSTEM))
+    await asyncio.to_thread(restore_dump, backup, place / "new", wanted())
+
+    async with embedded(place / "new", None, notes=Notes()) as installation, installation.run_worker():
+
+        async def all_finished() -> bool:
+            states = [(await installation.tasks.get(organization.id, task_id)).state for task_id in added]
+            return set(states) == {"completed"}
+
+        await until(all_finished, "the tasks of the dead worker finish", seconds=30)
+
+
+async def test_what_was_sealed_opens_only_with_the_key_it_was_sealed_with(place: Path) -> None:
+    async with embedded(place / "old", place / "backups") as installation:
+        organization = await installation.ensure_organization("acme")
+        sealed = await installation.vault.seal(organization.id, b"the token", purpose="test")
+        backup = path_of(await installation.backups.make(actor=SYSTEM))
+        with_key = path_of(await installation.backups.make(actor=SYSTEM, include_key=True))
+    key = place / "old" / "master.key"
+    other = place / "other.key"
+    other.write_bytes(base64.b64encode(os.urandom(32)))
+
+    def restore(source: Path, how: Wanted) -> None:
+        restore_dump(source, place / "new", how)
+
+    assert not (backup / "master.key").exists()
+    with pytest.raises(ConflictError, match="it is not there"):
+        await asyncio.to_thread(restore, backup, wanted())
+    with pytest.raises(ConflictError, match="another one is there"):
+        await asyncio.to_thread(restore, backup, wanted(key_file=other))
+    assert not (place / "new" / "postgres").exists()
+
+    await asyncio.to_thread(restore, backup, wanted(key_file=key))
+    async with embedded(place / "new", None) as installation:
+        assert await installation.vault.open(organization.id, sealed, purpose="test") == b"the token"
+    await asyncio.to_thread(restore_dump, with_key, place / "third", wanted())
+    assert (place / "third" / "master.key").read_bytes() == key.read_bytes()
+    assert (place / "third" / "master.key").stat().st_mode & 0o777 == 0o600
+    await asyncio.to_thread(restore_dump, backup, place / "fourth", wanted(without_key=True))
+    async with embedded(place / "fourth", None) as installation:
+        with pytest.raises(MasterKeyError):
+            await installation.vault.open(organization.id, sealed, purpose="test")
+
+
+async def test_one_can_go_back_to_between_two_changes(place: Path) -> None:
+    backup_dir = place / "back ups 100%"
+    async with embedded(place / "old", backup_dir) as installation:
+        await installation.backups.make("base", actor=SYSTEM)
+        await installation.organizations.create("First")
+        between = await _moment(installation)
+        await installation.organizations.create("Second")
+        await _archived(installation)
+        report = await installation.backups.drill(actor=SYSTEM, kind="base")
+        assert report.problems == []
+    folder = BackupFolder(backup_dir)
+
+    await asyncio.to_thread(rewind, folder, place / "between", between, wanted())
+    assert await _slugs(place / "between") >= {"first"}
+    assert "second" not in await _slugs(place / "between")
+
+    await asyncio.to_thread(rewind, folder, place / "latest", None, wanted())
+    assert await _slugs(place / "latest") >= {"first", "second"}
+
+    with pytest.raises(NotFoundError, match="archive of the write-ahead log ends before"):
+        await asyncio.to_thread(rewind, folder, place / "never", datetime(2090, 1, 1, tzinfo=UTC), wanted())
+    with pytest.raises(NotFoundError, match="only later moments"):
+        await asyncio.to_thread(rewind, folder, place / "never", datetime(2020, 1, 1, tzinfo=UTC), wanted())
+    assert not (place / "never" / "postgres").exists()
+
+
+async def test_an_installation_that_went_back_goes_on_and_can_go_back_again(place: Path) -> None:
+    backup_dir = place / "backups"
+    async with embedded(place / "one", backup_dir) as installation:
+        await installation.backups.make("base", actor=SYSTEM)
+        between = await _moment(installation)
+        await installation.organizations.create("Lost")
+        await _archived(installation)
+    folder = BackupFolder(backup_dir)
+    await asyncio.to_thread(rewind, folder, place / "two", between, wanted())
+    async with embedded(place / "two", backup_dir) as installation:
+        await installation.organizations.create("Regained")
+        await _archived(installation)
+    await asyncio.to_thread(rewind, folder, place / "three", None, wanted())
+    slugs = await _slugs(place / "three")
+    assert "regained" in slugs
+    assert "lost" not in slugs
+
+
+async def test_the_log_before_the_oldest_kept_copy_is_removed(place: Path) -> None:
+    async with embedded(place / "old", place / "backups") as installation:
+        await _archived(installation)
+        await installation.backups.make("base", actor=SYSTEM)
+        before = {path.name for path in (place / "backups" / "wal").glob("*.gz")}
+        await installation.backups.prune(actor=SYSTEM)
+        left = {path.name for path in (place / "backups" / "wal").glob("*.gz")}
+        folder = installation.backups.folder
+        assert folder is not None
+        (base,) = folder.list("base")
+        assert base.manifest.base is not None
+        assert "000000010000000000000001.gz" in before - left
+        assert all(name >= base.manifest.base.first_segment for name in left)
+    await asyncio.to_thread(rewind, BackupFolder(place / "backups"), place / "new", None, wanted())
+
+
+async def test_an_archive_that_cannot_be_written_stops_nothing_and_is_told(place: Path) -> None:
+    blocked = place / "blocked"
+    blocked.write_text("a file where the folder should be")
+    told: list[str] = []
+    (place / "data").mkdir()
+    with (
+        EmbeddedServer(place / "data", progress=told.append, archive=blocked / "wal") as server,
+        psycopg.connect(server.admin_url, autocommit=True) as admin,
+    ):
+        assert any("not archived" in sentence for sentence in told)
+        admin.execute("create table t ()")
+        admin.execute("select pg_switch_wal()")
+
+        async def failed() -> bool:
+            admin.execute("select pg_stat_clear_snapshot()")
+            row = admin.execute("select failed_count from pg_stat_archiver").fetchone()
+            return row is not None and row[0] > 0
+
+        await until(failed, "the server notes that archiving failed", seconds=30)
+
+
+def test_without_a_folder_nothing_is_archived() -> None:
+    assert archive_settings(None) == {"archive_mode": "off"}
+
+
+async def _moment(installation: Installation) -> datetime:
+    row = await installation.database.fetch_one("select clock_timestamp() as now")
+    assert row is not None
+    return row["now"]
+
+
+async def _archived(installation: Installation) -> None:
+    """Wait until everything until now is in the archive."""
+    with psycopg.connect(installation.admin_url, autocommit=True) as admin:
+        row = admin.execute("select pg_walfile_name(pg_switch_wal())").fetchone()
+        assert row is not None
+        wanted = row[0]
+
+        async def there() -> bool:
+            admin.execute("select pg_stat_clear_snapshot()")
+            last = admin.execute("select last_archived_wal from pg_stat_archiver").fetchone()
+            return last is not None and last[0] is not None and last[0][:24] >= wanted
+
+        await until(there, f"{wanted} is archived", seconds=30)
+
+
+async def _slugs(data_dir: Path) -> set[str]:
+    async with embedded(data_dir, None) as installation:
+        return {one.slug for one in (await installation.organizations.list()).items}
