@@ -145,7 +145,7 @@ class Totp:
         digits = code.replace(" ", "")
         if row is None or not (len(digits) == 6 and digits.isascii() and digits.isdigit()):
             return None
-        secret = await self._vault.open(INSTALLATION, row["sealed_secret"], purpose=_PURPOSE)
+        secret = await self._vault.open(INSTALLATION, row["sealed_secret"], purpose=_PURPOSE, is_secret=True)
         return _step_of(secret.decode(), digits, at or datetime.now(UTC))
 
     async def _refuse_confirmation(self, user_id: str) -> None:

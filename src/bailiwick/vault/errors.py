@@ -4,10 +4,9 @@ from bailiwick.kernel.errors import InternalError, UnavailableError
 
 
 class MasterKeyError(UnavailableError):
-    """The master key is missing, unreadable or another one; trying again does not help, a person must provide it."""
+    """The master key is missing, unreadable or another one; the same call succeeds once a person has provided it."""
 
     code = "vault.master_key"
-    retryable = False
 
 
 class SealBrokenError(InternalError):

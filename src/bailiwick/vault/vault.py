@@ -13,6 +13,7 @@ from bailiwick.kernel.errors import KeyErasedError
 from bailiwick.kernel.loading import loaded
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
+from bailiwick.telemetry.redacting import hide
 from bailiwick.vault.data_keys import DataKey, DataKeys, new_data_key_id
 from bailiwick.vault.errors import MasterKeyError, SealBrokenError
 
@@ -58,7 +59,12 @@ class Vault:
         self._masters: dict[str, KeyProvider] = {}
 
     async def seal(
-        self, organization_id: str, plaintext: bytes, *, purpose: str, subject_id: str | None = None
+        self,
+        organization_id: str,
+        plaintext: bytes,
+        *,
+        purpose: str,
+        subject_id: str | None = None,
     ) -> bytes:
         """Return ``plaintext`` encrypted so that only ``open`` with the same organization and purpose returns it.
 
@@ -75,8 +81,12 @@ class Vault:
         key = await self._sealing_key(organization_id, subject_id)
         return sealing.seal(key.key, key.row.id, plaintext, sealing.Place(organization_id, purpose, subject_id))
 
-    async def open(self, organization_id: str, sealed: bytes, *, purpose: str) -> bytes:
+    async def open(self, organization_id: str, sealed: bytes, *, purpose: str, is_secret: bool | None = None) -> bytes:
         """Return what was sealed for this organization and purpose.
+
+        A secret is hidden from then on in all that this process writes down.
+        ``is_secret`` is by default whether it was sealed for nobody in
+        particular: what is a person's is their data, and may have to be written.
 
         Raises:
             KeyErasedError: its key was destroyed.
@@ -87,7 +97,11 @@ class Vault:
         from bailiwick.vault import sealing  # noqa: PLC0415 - needs cryptography, which start does not wait for
 
         key = await self._opening_key(organization_id, sealing.key_id_of(sealed))
-        return sealing.open_sealed(key.key, sealed, sealing.Place(organization_id, purpose, key.row.subject_id))
+        subject_id = key.row.subject_id
+        opened = sealing.open_sealed(key.key, sealed, sealing.Place(organization_id, purpose, subject_id))
+        if is_secret or (is_secret is None and subject_id is None):
+            hide(opened)
+        return opened
 
     async def forget(
         self, organization_id: str, subject_id: str | None = None, *, connection: Connection | None = None

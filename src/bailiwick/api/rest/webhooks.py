@@ -65,7 +65,7 @@ async def receive_github_delivery(
     """
     body = await request.body()
     connection = await platform.connections.find_by_id(connection_id)
-    secrets = _secrets(connection)
+    secrets = await _secrets(platform, connection)
     try:
         delivery = read_delivery(request.headers, body, secrets)
     except InvalidPayloadError as error:
@@ -84,7 +84,7 @@ async def receive_github_delivery(
     return Delivered(recorded=len(published) - duplicates, duplicates=duplicates)
 
 
-def _secrets(connection: ConnectionRecord | None) -> list[str]:
+async def _secrets(platform: Installation, connection: ConnectionRecord | None) -> list[str]:
     """Return the secrets of a connection; none, and so no valid signature, where there is no such connection.
 
     Two lines are two secrets, for the time in which one is replaced.
@@ -92,7 +92,8 @@ def _secrets(connection: ConnectionRecord | None) -> list[str]:
     if connection is None or connection.kind != KIND:
         return []
     try:
-        secret = GitHubConnection.of(connection.configuration).secret()
+        opened = await platform.connections.credentials.open(connection)
+        secret = GitHubConnection.of(connection.configuration).secret(opened)
     except (InvalidInputError, SecretMissingError) as error:
         # Whoever delivers learns nothing of this; whoever runs the platform does.
         log.warning("webhook refused", connection_id=connection.id, reason=str(error))

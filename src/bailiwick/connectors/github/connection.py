@@ -3,13 +3,14 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bailiwick.connectors.errors import SecretMissingError
 from bailiwick.connectors.github.coordinator import POLL_INTERVAL_SECONDS
 from bailiwick.kernel.errors import InvalidInputError
+from bailiwick.telemetry.redacting import hide
 
 KIND = "github"
 
@@ -17,14 +18,16 @@ KIND = "github"
 class GitHubConnection(BaseModel):
     """The ``configuration`` of a connection of kind ``github``.
 
-    Secrets are named, never kept: ``token_variable`` and ``secret_variable``
-    are environment variables of the processes that do the work, a ``..._file``
-    is read instead where it is given. Without either token no token is sent,
-    which is enough for a public repository.
+    It says where secrets are: ``sealed`` names those kept in the vault (``token``,
+    ``webhook_secret``), ``token_variable`` and ``secret_variable`` are environment
+    variables of the processes that do the work, a ``..._file`` is read instead
+    where it is given. Without any token none is sent, which is enough for a
+    public repository.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    sealed: tuple[Literal["token", "webhook_secret"], ...] = ()
     token_variable: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     token_file: Path | None = None
     secret_variable: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -49,17 +52,17 @@ class GitHubConnection(BaseModel):
                 f"the connection's configuration cannot be used: {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
             ) from error
 
-    def token(self) -> str | None:
-        """Return the token, or None where none is configured.
+    def token(self, credentials: Mapping[str, str]) -> str | None:
+        """Return the token, or None where none is configured; ``credentials`` are those from the vault.
 
         Raises:
             SecretMissingError: it is not where the configuration says.
         """
-        return _secret("token", self.token_variable, self.token_file)
+        return credentials.get("token") or _secret("token", self.token_variable, self.token_file)
 
-    def secret(self) -> str | None:
+    def secret(self, credentials: Mapping[str, str]) -> str | None:
         """Return the secret that signs webhooks; otherwise as `token`."""
-        return _secret("webhook secret", self.secret_variable, self.secret_file)
+        return credentials.get("webhook_secret") or _secret("webhook secret", self.secret_variable, self.secret_file)
 
 
 def _secret(what: str, variable: str | None, file: Path | None) -> str | None:
@@ -78,4 +81,6 @@ def _secret(what: str, variable: str | None, file: Path | None) -> str | None:
         return None
     if not text:
         raise SecretMissingError(f"the {what} is missing: {where} is empty; set it and start this worker again")
+    for line in text.splitlines():
+        hide(line)
     return text

@@ -77,9 +77,10 @@ class GitHubSync:
         try:
             await self._limits.check(connection.organization_id, subject_of(connection))
             settings = GitHubConnection.of(connection.configuration)
+            token = settings.token(await self._connections.credentials.open(connection))
             door = await loaded(_CLIENT)
             async with door.GitHubClient(
-                settings.token(), base_url=settings.base_url, allow=self._allow, clock=self._clock
+                token, base_url=settings.base_url, allow=self._allow, clock=self._clock
             ) as client:
                 coordinator = GitHubCoordinator(
                     client,

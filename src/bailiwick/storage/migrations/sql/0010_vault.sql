@@ -28,6 +28,9 @@ create table data_keys (
 select tenant_table('data_keys');
 create index data_keys_wrapped on data_keys (organization_id, master_key_id, id) where wrapped is not null;
 
+-- Tokens and secrets of a connection, sealed; its configuration may name variables or files that hold them instead.
+alter table connections add column credentials bytea;
+
 -- How many keys of which organization each master key wraps: what a rotation has to walk through.
 create function vault_key_counts()
 returns table (key_organization uuid, key_master text, keys bigint)
