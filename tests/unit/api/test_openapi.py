@@ -14,7 +14,7 @@ from tests.support.api import Operation, operations, unserved_app
 APP = unserved_app()
 DOCUMENT = APP.openapi()
 OPERATIONS = list(operations(APP))
-SUCCESS = ("200", "201", "204")
+SUCCESS = ("200", "201", "204", "303")
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 
 

@@ -75,7 +75,10 @@ class NewProviderBody(Body):
     client_id: str = Field(
         min_length=1, max_length=500, description="From the provider.", examples=["1234.apps.googleusercontent.com"]
     )
-    client_secret: ClientSecret | None = None
+    client_secret: SecretStr | None = Field(
+        default=None, min_length=1, max_length=4000, description="From the provider; kept sealed.",
+        examples=["what it gave"],
+    )  # fmt: skip
     scopes: list[Annotated[str, Field(pattern=r"^[!#-\[\]-~]{1,100}$")]] | None = Field(
         default=None, max_length=20, description="What to ask for; what the login needs if left out.",
         examples=[["openid", "email", "profile", "groups"]],

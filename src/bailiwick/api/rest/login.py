@@ -120,7 +120,7 @@ class LoginMethods(BaseModel):
 
 
 @router.get("/methods", summary="List the ways in")
-async def list_login_methods(
+async def show_login_methods(
     platform: Platform,
     at: Annotated[
         str | None,
