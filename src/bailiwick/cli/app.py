@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, Entry] = {
     "members": Entry("bailiwick.cli.members", _KEEP, "Say who belongs to an organization, in which role; invite."),
     "keys": Entry("bailiwick.cli.keys", _KEEP, "List, create and revoke API keys."),
     "audit": Entry("bailiwick.cli.audit", _KEEP, "List, export and verify the audit log; see alarms."),
+    "privacy": Entry("bailiwick.cli.privacy", _KEEP, "Consents; copies and erasure of people's data; legal holds."),
     "backup": Entry("bailiwick.cli.backup", _KEEP, "Make, list and prove backups."),
     "restore": Entry("bailiwick.cli.restore", _KEEP, "Bring back a backup, or a moment in time."),
     "quotas": Entry("bailiwick.cli.quotas", _KEEP, "Show and set plans, quotas and rates of organizations."),

@@ -242,8 +242,8 @@ async def test_an_export_shows_what_an_erasure_would_take_and_opens_no_more_afte
 async def test_a_legal_hold_beats_erasure_until_it_is_released(bureau: Bureau) -> None:
     privacy = bureau.installation.privacy
     subject = await bureau.register(bureau.acme, *CARA.references)
-    for target in ({"subject": subject}, {}):
-        hold = await privacy.holds.place(bureau.acme.id, reason="case 12 B 4", actor=CLERK, **target)
+    for target in (subject, None):
+        hold = await privacy.holds.place(bureau.acme.id, reason="case 12 B 4", actor=CLERK, subject=target)
         with pytest.raises(LegalHoldError):
             await _request(bureau, bureau.acme, subject)
         await privacy.holds.release(bureau.acme.id, hold.id, reason="settled", actor=CLERK)
