@@ -16,6 +16,7 @@ from starlette.responses import Response
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import BailiwickError, CannotDetermineError, RateLimitedError
 from bailiwick.kernel.ids import new_id
+from bailiwick.telemetry.redacting import redacted
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,7 @@ def problem(
         "type": f"urn:bailiwick:error:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": redacted(detail),
         "code": code,
         "retryable": retryable,
     }
@@ -120,7 +121,7 @@ async def _on_ours(_: Request, error: Exception) -> Response:
 async def _on_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = [
-        {"field": ".".join(str(part) for part in fault["loc"]), "message": str(fault["msg"])}
+        {"field": ".".join(str(part) for part in fault["loc"]), "message": redacted(str(fault["msg"]))}
         for fault in error.errors()[:_MAX_FIELDS]
     ]
     summary = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults[:3])

@@ -13,6 +13,7 @@ from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database, Row
 from bailiwick.storage.database import trusted
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.telemetry.redacting import redacted
 from bailiwick.vault import Vault
 
 ConnectionState = Literal["active", "paused", "refused"]
@@ -136,7 +137,7 @@ class Connections:
             "update connections set cursor = %s::jsonb, next_poll_at = %s, last_polled_at = now(), last_error = %s "
             "where id = %s and organization_id = %s",
             (
-                encode(cursor, what="cursor").decode(), next_poll_at, problem, connection.id,
+                encode(cursor, what="cursor").decode(), next_poll_at, problem and redacted(problem), connection.id,
                 connection.organization_id,
             ),
             organization_id=connection.organization_id,
@@ -147,7 +148,7 @@ class Connections:
         await self._database.execute(
             "update connections set last_error = %s, last_polled_at = now(), "
             "state = case when %s then 'refused' else state end where id = %s and organization_id = %s",
-            (error[:2000], is_final, connection.id, connection.organization_id),
+            (redacted(error)[:2000], is_final, connection.id, connection.organization_id),
             organization_id=connection.organization_id,
         )
 

@@ -19,6 +19,7 @@ from bailiwick.storage.refusals import Exhausted
 from bailiwick.storage.rows import RowFields, batch, raw
 from bailiwick.storage.waking import EVENTS, TASKS, Wakeups
 from bailiwick.telemetry.metrics import EVENTS_RECORDED
+from bailiwick.telemetry.redacting import redacted_json
 
 # Given an organization, an event id, the event and its checked payload, returns
 # rows for the database function ``task_enqueue``.
@@ -115,7 +116,7 @@ class EventLog:
             "type": event.type,
             "version": event_type.version,
             "key": key,
-            "payload": raw(encoded),
+            "payload": raw(redacted_json(encoded)),
             "cause": event.cause_id,
             "occurred": (event.occurred_at or datetime.now(UTC)).isoformat(),
         }

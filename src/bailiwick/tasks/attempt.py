@@ -20,6 +20,7 @@ from bailiwick.tasks.journal import Journal
 from bailiwick.tasks.model import Task, TaskKind
 from bailiwick.tasks.registry import KindRegistry
 from bailiwick.tasks.run import Run
+from bailiwick.telemetry.redacting import redacted_json
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +51,7 @@ class Attempts:
         try:
             result = await _call(kind, run, self.guard)
             row = _end_row(run, "completed")
-            row["r"] = raw(encode(result, what="the task's result", limit=MAX_RESULT_BYTES))
+            row["r"] = raw(redacted_json(encode(result, what="the task's result", limit=MAX_RESULT_BYTES)))
         except LeaseLostError:
             raise
         except DatabaseUnavailableError as error:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bailiwick.kernel.errors import BailiwickError
+from bailiwick.telemetry.redacting import redacted
 
 _MAX_MESSAGE = 2000
 
@@ -12,9 +13,9 @@ _MAX_MESSAGE = 2000
 def error_record(error: Exception, attempt: int) -> dict[str, object]:
     """Return an attempt's error as JSON: when, what, and the innermost line of code.
 
-    No arguments and no local values are kept: they may hold secrets.
+    No arguments and no local values are kept: they may hold secrets. Those in the message are taken out.
     """
-    message = _storable(str(error)) or type(error).__name__
+    message = redacted(_storable(str(error))) or type(error).__name__
     record: dict[str, object] = {
         "at": datetime.now(UTC).isoformat(),
         "attempt": attempt,

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from bailiwick.kernel.documents import encode_checked
 from bailiwick.kernel.errors import UnknownKindError
 from bailiwick.tasks.model import TaskKind
+from bailiwick.telemetry.redacting import redacted_json
 
 
 class KindRegistry:
@@ -36,10 +37,10 @@ class KindRegistry:
         return sorted(self._kinds)
 
     def encode_payload(self, kind: str, payload: BaseModel | Mapping[str, Any]) -> bytes:
-        """Return a payload as JSON after checking it against the kind's schema.
+        """Return a payload as JSON after checking it against the kind's schema, without the secrets in it.
 
         Raises:
             UnknownKindError, InvalidPayloadError, PayloadTooLargeError: it is refused.
         """
         schema = self.get(kind).payload
-        return encode_checked(schema, payload, what=f"payload of task {kind}")[1]
+        return redacted_json(encode_checked(schema, payload, what=f"payload of task {kind}")[1])

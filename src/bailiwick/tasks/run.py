@@ -17,6 +17,7 @@ from bailiwick.storage.rows import RowFields, raw
 from bailiwick.tasks.errors import JournalMismatchError, LeaseLostError, Suspended
 from bailiwick.tasks.journal import Journal, JournalEntry
 from bailiwick.tasks.model import NewTask, Task, TaskOutcome
+from bailiwick.telemetry.redacting import redacted_json
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -238,7 +239,8 @@ class Run:
         return seq, entry
 
     async def _record(self, seq: int, kind: str, name: str, value: T, started: float) -> T:
-        encoded = encode(value, what=f"result of step {name!r}", limit=MAX_RESULT_BYTES)
+        given = encode(value, what=f"result of step {name!r}", limit=MAX_RESULT_BYTES)
+        encoded = redacted_json(given)
         row: RowFields = {
             "t": self.task.id,
             "f": self.task.fence,
@@ -251,7 +253,7 @@ class Run:
         if not await self._journal.record(row):
             raise LeaseLostError(f"task {self.task.id} was taken from this worker before step {name!r} was journaled")
         # The same shape now as after a crash, so that no handler works only once.
-        return value if isinstance(value, _PLAIN) else cast("T", orjson.loads(encoded))
+        return value if isinstance(value, _PLAIN) and encoded is given else cast("T", orjson.loads(encoded))
 
     async def _suspend(self, kind: str, name: str, fields: RowFields) -> object:
         seq, entry = self._next(kind, name)

@@ -48,6 +48,14 @@ _FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(r"\b[a-z][a-z0-9+]{1,15}://[^\s/:@'\"<>]{1,60}:[^\s/:@'\"<>]{3,100}@[\w.-]{1,200}"),
     ),
 )
+# What is left of a token where our own log took the rest out before it was stored.
+_TAKEN_OUT: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("AWS access key id", re.compile(r"\b(?:AKIA|ASIA)\*\*\*")),
+    ("GitHub token", re.compile(r"\bgh[pousr]_\*\*\*")),
+    ("GitHub fine-grained token", re.compile(r"\bgithub_pat_\*\*\*")),
+    ("JSON web token", re.compile(r"\beyJ\*\*\*")),
+    ("credentials in a URL", re.compile(r"\b[a-z][a-z0-9+]{1,15}://[^\s/:@'\"<>]{0,60}:\*\*\*@[\w.-]{1,200}")),
+)
 _WEB_TOKEN = re.compile(r"\beyJ[0-9A-Za-z_-]{10,400}\.[0-9A-Za-z_-]{10,2000}\.[0-9A-Za-z_-]{10,1000}")
 _NAMED = re.compile(
     r"(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)s?['\"]?\s{0,4}(?::=|=>|[:=])\s{0,4}"
@@ -88,6 +96,10 @@ def _in_line(line: Line) -> Iterator[SecretFinding]:
                 continue
             taken.append(found.span())
             yield SecretFinding(kind, line.source, _masked(kind, found.group()), certain=True)
+    for kind, pattern in _TAKEN_OUT:
+        for found in pattern.finditer(line.text):
+            taken.append(found.span())
+            yield SecretFinding(kind, line.source, found.group(), certain=True)
     for found in _WEB_TOKEN.finditer(line.text):
         if _is_web_token(found.group()):
             taken.append(found.span())
