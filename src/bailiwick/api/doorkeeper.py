@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bailiwick.api.authentication import Authentication
 from bailiwick.api.cookies import check_origin
+from bailiwick.api.headers import security_headers
 from bailiwick.api.problems import problem_of, unexpected
 from bailiwick.api.rate_limiting import RateLimiting, add_headers
 from bailiwick.identity import Caller
@@ -48,12 +49,6 @@ OPEN_PATHS = ("/healthz", "/readyz", "/.well-known/jwks.json", "/api/v1/token/re
 # Browsers go to identity providers and come back by these, and only read.
 OPEN_PREFIXES = ("/api/v1/webhooks/", "/api/v1/login/oidc/")
 
-_SECURITY_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-}
 _REQUEST_SECONDS = Histogram(
     "bailiwick_http_request_seconds",
     "Time from a request's arrival to its answer's first byte, by route",
@@ -81,7 +76,7 @@ class Doorkeeper:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(scope, send)
+        answer = _Answer(scope, send, is_secure=self._authentication.proxies.is_https(scope))
         try:
             await self._admit(scope)
             await self._app(scope, await _checked_body(scope, receive), answer.send)
@@ -116,8 +111,9 @@ class Doorkeeper:
 class _Answer:
     """Sends the answer on, with our headers; knows whether it has begun."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, *, is_secure: bool) -> None:
         self._scope = scope
+        self._is_secure = is_secure
         self._send = send
         self._arrived = time.perf_counter()
         self._has_begun = False
@@ -127,7 +123,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             self._has_begun = True
             headers = MutableHeaders(scope=message)
-            headers.update(_SECURITY_HEADERS)
+            headers.update(security_headers(self._scope["path"], is_secure=self._is_secure))
             add_headers(self._scope, headers)
             if "cache-control" not in headers or self._scope["path"].startswith("/api/"):
                 headers["cache-control"] = "no-store"

@@ -11,6 +11,7 @@ from typing import Self
 import uvicorn
 
 from bailiwick.api.app import create_app
+from bailiwick.api.encryption import tls_context
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import BailiwickError, InvalidInputError, UnavailableError
 
@@ -73,24 +74,29 @@ class Server:
         """Serve on ``listener`` (see ``claim_port``), or where the settings say."""
         self._listener = listener or claim_port(installation.settings.host, installation.settings.port)
         # Where the API is reached, without a slash at the end.
-        self.url = _url_of(self._listener)
+        settings = installation.settings
+        is_secure = settings.tls_certificate is not None or settings.tls_key is not None
+        self.url = _url_of(self._listener, is_secure=is_secure)
         self.app = create_app(installation)
-        self._server = _Uvicorn(
-            uvicorn.Config(
-                self.app,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=True,
-                proxy_headers=False,
-                backlog=_BACKLOG,
-                timeout_graceful_shutdown=_GRACE_SECONDS,
-                # A waiting connection costs memory, and a half-sent request a slot.
-                timeout_keep_alive=15,
-                ws="none",
-            )
+        config = uvicorn.Config(
+            self.app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            # A waiting connection costs memory, and a half-sent request a slot.
+            timeout_keep_alive=15,
+            ws="none",
         )
+        if is_secure:
+            # Loaded first, because loading would put a context of its own in place of ours.
+            config.load()
+            config.ssl = tls_context(settings.tls_certificate, settings.tls_key)
+        self._server = _Uvicorn(config)
         self._serving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -114,10 +120,10 @@ class Server:
         self._listener.close()
 
 
-def _url_of(listener: socket.socket) -> str:
+def _url_of(listener: socket.socket, *, is_secure: bool) -> str:
     host, port = str(listener.getsockname()[0]), int(listener.getsockname()[1])
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - for showing only
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{'https' if is_secure else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class _Uvicorn(uvicorn.Server):
