@@ -114,6 +114,7 @@ def judge(measured: Measured, limits: Thresholds) -> Iterator[Finding]:
     """Yield what is beyond its threshold, the installation's own state first, then the machine's."""
     yield from _judge_engine(measured, limits)
     yield from _judge_work(measured, limits)
+    yield from _judge_recovery(measured)
     yield from _judge_machine(measured, limits)
 
 
@@ -162,6 +163,20 @@ def _judge_work(measured: Measured, limits: Thresholds) -> Iterator[Finding]:
         f"records rejected in the last hour, for example: {example}", measured.rejected_last_hour, "records",
         "mend and redrive them (bailiwick rejected)",
     )  # fmt: skip
+
+
+def _judge_recovery(measured: Measured) -> Iterator[Finding]:
+    if measured.archive_failing is not None:
+        yield from _counted(
+            f"write-ahead log is not archived: {measured.archive_failing[:_REPORTED]}", 1, "archives",
+            "free space in the folder of backups (BAILIWICK_BACKUP_DIR) or let the server write there (server.log says "
+            "why); until then the log fills the data folder's disk, and recent moments cannot be gone back to",
+        )  # fmt: skip
+    for problem in measured.backup_problems:
+        yield from _counted(
+            f"backup failed: {problem[:_REPORTED]}", 1, "backups",
+            "mend the cause and try again: bailiwick backup, then bailiwick backup drill",
+        )  # fmt: skip
 
 
 def _judge_failures(measured: Measured, limits: Thresholds) -> Iterator[Finding]:

@@ -30,6 +30,23 @@ from workers where state in ('active', 'draining')"""
 # a task whose delay has just ended is old, but has not waited.
 _READY = "select * from installation_ready(%(ids)s::uuid[])"
 
+# Of our own server: since when no segment of its log could be kept, in spite of trying.
+_ARCHIVE = """
+select last_failed_wal || ', tried ' || failed_count || ' times' as failing from pg_stat_archiver
+where current_setting('archive_mode') <> 'off'
+  and last_failed_time > coalesce(last_archived_time, '-infinity'::timestamptz)"""
+
+# The newest scheduled backup of each kind, if it failed, and the newest drill, if it found something.
+_BACKUPS = """
+select 'scheduled ' || kind || ': ' || problem as problem from (
+    select distinct on (kind) kind, state, problem from backups where is_scheduled and state <> 'removed'
+    order by kind, id desc) newest
+where state = 'failed'
+union all
+select 'drill of ' || path || ': ' || drill_problem from (
+    select path, drill_problem from backups where drilled_at is not null order by drilled_at desc limit 1) newest
+where drill_problem <> ''"""
+
 
 class Measured(BaseModel):
     """One look at the installation; seconds, bytes and percent as the names say.
@@ -66,6 +83,8 @@ class Measured(BaseModel):
     rejected_last_hour: int
     rejected_example: str | None
     extensions_failed: list[str]
+    archive_failing: str | None = None
+    backup_problems: list[str] = Field(default_factory=list)
     not_measured: dict[str, str] = Field(default_factory=dict)
 
 
@@ -79,6 +98,7 @@ async def measure(database: Database, data_folder: Path | None, extensions_faile
     ended = await _one(database, "select * from installation_ended(%s)", _RECENT)
     dead = await database.fetch_all(_look("dead_letters"))
     rejected = await _one(database, _look("rejected"))
+    archive = None if data_folder is None else await database.fetch_one(_ARCHIVE)
     disk = None if data_folder is None else await asyncio.to_thread(shutil.disk_usage, data_folder)
     not_measured = {} if disk else {"disk": "the database server is an external one; watch its disk there"}
     size = await _one(database, "select pg_database_size(current_database()) as bytes")
@@ -111,6 +131,8 @@ async def measure(database: Database, data_folder: Path | None, extensions_faile
         rejected_last_hour=rejected["n"],
         rejected_example=rejected["example"],
         extensions_failed=extensions_failed,
+        archive_failing=None if archive is None else archive["failing"],
+        backup_problems=[row["problem"] for row in await database.fetch_all(_BACKUPS)],
         not_measured=not_measured,
     )
 

@@ -1,16 +1,18 @@
 """The backups of an installation: made, recorded, thinned and drilled."""
 
 import asyncio
+import errno
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from bailiwick.audit import Act, Actor, AuditLog
-from bailiwick.kernel.errors import BailiwickError, CannotDetermineError
+from bailiwick.kernel.errors import BailiwickError, CannotDetermineError, DiskFullError
 from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.recovery import archive
 from bailiwick.recovery.drilling import DrillReport, drill
+from bailiwick.recovery.errors import BackupFailedError
 from bailiwick.recovery.folder import BackupFolder
 from bailiwick.recovery.keeping import KeepRule, kept
 from bailiwick.recovery.making import Origin, make_base, make_dump
@@ -147,10 +149,19 @@ class Backups:
         return self.folder
 
 
+def _told(work: Callable[[Halt], Result], halt: Halt) -> Result:
+    try:
+        return work(halt)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise DiskFullError("the disk is full, or a file may not grow further; nothing was kept of this") from error
+        raise BackupFailedError(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}") from error
+
+
 async def _in_thread(work: Callable[[Halt], Result]) -> Result:
     """Run blocking work; when the caller is cancelled, the program it runs is ended and waited for."""
     halt = Halt()
-    running = asyncio.ensure_future(asyncio.to_thread(work, halt))
+    running = asyncio.ensure_future(asyncio.to_thread(_told, work, halt))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
