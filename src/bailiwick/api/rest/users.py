@@ -116,8 +116,8 @@ async def change_password(platform: Platform, caller: Anybody, actor: Acting, bo
     await platform.sessions.revoke_all(user.id, actor=actor, keep=caller.session_id, reason="the password was changed")
 
 
-@router.get("/me/memberships", summary="List one's organizations", responses=problems(403))
-async def list_my_memberships(platform: Platform, caller: Anybody) -> MembershipList:
+@router.get("/me/memberships", summary="Get the organizations one belongs to", responses=problems(403))
+async def get_my_memberships(platform: Platform, caller: Anybody) -> MembershipList:
     """Return the organizations one belongs to, with one's role in each."""
     user = await own_user(platform, caller)
     found = await platform.memberships.of_user(user.id)
