@@ -27,6 +27,7 @@ from bailiwick.api.rest import (
     members,
     oidc,
     organizations,
+    privacy,
     quotas,
     rejected,
     runs,
@@ -45,6 +46,7 @@ from bailiwick.installation import Installation
 _RESOURCES: tuple[APIRouter, ...] = (
     organizations.router, event_stream.router, events.router, task_actions.router, tasks.router, runs.router,
     agents.router, schedules.router, limits.router, quotas.usage, quotas.quotas, quotas.plans, catalogue.router,
+    privacy.router,
     issues.router, rejected.router, webhooks.router, audit.router,
     entrance.router, login.router, oidc.router, factors.router, identity_providers.router,
     users.router, members.router, members.invitations,
