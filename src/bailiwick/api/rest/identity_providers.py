@@ -45,7 +45,7 @@ class IdentityProviderView(BaseModel):
     has_secret: bool = Field(description="Whether a client secret is kept.", examples=[True])
     callback_url: str = Field(
         description="To be allowed at the provider as the redirect address.",
-        examples=["https://ops.example.org/api/v1/login/oidc/0199b6ff-b66f-7000-8000-000000000021/callback"],
+        examples=["https://ops.example.org/api/v1/login/oidc/google/callback"],
     )
     created_at: datetime = Field(description="When it was added (UTC).", examples=["2026-11-20T09:30:00Z"])
 

@@ -66,8 +66,12 @@ class OidcLogins:
         self._discovery: Discovery | None = None
 
     def callback_url(self, provider: IdentityProvider) -> str:
-        """Return where a provider sends browsers back to: an address of its own for each (RFC 9700, 4.4.2.2)."""
-        return f"{self._public_url}/api/v1/login/oidc/{provider.id}/callback"
+        """Return where a provider sends browsers back to: an address of its own for each (RFC 9700, 4.4.2.2).
+
+        A provider for everybody goes by its short name, so that it is known before the provider is added.
+        """
+        reference = provider.slug if provider.is_for_everybody else provider.id
+        return f"{self._public_url}/api/v1/login/oidc/{reference}/callback"
 
     async def start(
         self, provider: IdentityProvider, *, link_to: str | None = None, return_to: str | None = None
