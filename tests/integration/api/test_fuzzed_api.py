@@ -75,7 +75,7 @@ def served(postgres: EmbeddedServer, migrated_template: str) -> Iterator[Served]
 
     async def serve() -> None:
         stop = asyncio.Event()
-        configured = Settings(database_url=SecretStr(url), port=0)
+        configured = Settings(database_url=SecretStr(url), port=0, master_key=SecretStr("A" * 43 + "="))
         async with Installation.open(configured, extra=[NotesExtension()]) as installation:
             key = await installation.first_start()
             assert key is not None
