@@ -6,7 +6,7 @@ LOCKED := pyproject.toml uv.lock devtools/bootstrap.sh
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench docs fix clean
+.PHONY: help demo up test check audit bench docs fix clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ check: .venv/.ready-dev ## The quick gate: lint, format, types, import contract,
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n 2 tests/unit $(ARGS)
+
+audit: .venv/.ready-dev ## Known weaknesses of dependencies, static scan, search for secrets (ARGS=--strict needs the network)
+	@$(BIN)/python -m devtools.audit $(ARGS)
 
 bench: .venv/.ready-bench ## Measure speed and memory beside the rivals (ARGS="engine --json" for one part)
 	@$(BIN)/bailiwick bench $(ARGS)
