@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bailiwick.bench.agents import measure_agents
+from bailiwick.bench.audit import measure_audit
 from bailiwick.bench.engine import measure_engine
 from bailiwick.bench.fairness import measure_fairness
+from bailiwick.bench.logins import measure_logins
 from bailiwick.bench.report import Report
 from bailiwick.bench.start import measure_start
 
@@ -32,6 +34,8 @@ class Benchmark(StrEnum):
     AGENTS = "agents"
     FAIRNESS = "fairness"
     START = "start"
+    LOGINS = "logins"
+    AUDIT = "audit"
 
 
 @app.command()
@@ -45,7 +49,7 @@ def bench(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
-    """Measure the engine beside its rivals, ten thousand agents, fairness, and the cold start."""
+    """Measure the engine beside its rivals, ten thousand agents, fairness, cold start, logins, the audit log."""
     console = Console(stderr=True)
     folder = store or (RESULTS if RESULTS.is_dir() else None)
     reports: list[Report] = []
@@ -69,8 +73,12 @@ def _measure(benchmark: Benchmark, seconds: float, say: Say) -> Coroutine[Any, A
             return measure_agents(say=say)
         case Benchmark.FAIRNESS:
             return measure_fairness(say=say)
+        case Benchmark.AUDIT:
+            return measure_audit(say=say)
         case Benchmark.START:
             return measure_start(say=say)
+        case Benchmark.LOGINS:
+            return measure_logins(say=say)
 
 
 def _show(report: Report) -> None:
