@@ -53,6 +53,7 @@ COMMANDS: Mapping[str, Entry] = {
     "restore": Entry("bailiwick.cli.restore", _KEEP, "Bring back a backup, or a moment in time."),
     "quotas": Entry("bailiwick.cli.quotas", _KEEP, "Show and set plans, quotas and rates of organizations."),
     "usage": Entry("bailiwick.cli.usage", _KEEP, "Show and export what organizations used, for billing."),
+    "vault": Entry("bailiwick.cli.vault", _KEEP, "Look at the keys that seal secrets; rotate and destroy them."),
     "doctor": Entry("bailiwick.cli.doctor", _KEEP, "Check everything the platform needs, with the next step."),
     "bench": Entry("bailiwick.bench.command", _KEEP, "Measure speed and memory."),
 }

@@ -93,6 +93,45 @@ class DataKeys:
             )
             return cursor.rowcount == 1
 
+    async def replace_master(self, master_key_id: str) -> None:
+        """Make this the master key of all new data keys, and retire the one before."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "update master_keys set retired_at = now() where retired_at is null and id <> %s", (master_key_id,)
+            )
+            await connection.execute(
+                "insert into master_keys (id) values (%s) on conflict (id) do update set retired_at = null",
+                (master_key_id,),
+            )
+
+    async def wrapped_by(self, organization_id: str, master_key_id: str, *, limit: int) -> list[DataKey]:
+        """Return some of an organization's data keys that a master key wraps."""
+        rows = await self._database.fetch_all(
+            f"select {_COLUMNS} from data_keys where organization_id = %s and master_key_id = %s "
+            "and wrapped is not null order by id limit %s",
+            (organization_id, master_key_id, limit),
+            organization_id=organization_id,
+        )
+        return [_data_key(row) for row in rows]
+
+    async def rewrap(self, key: DataKey, master_key_id: str, wrapped: bytes) -> None:
+        """Put a key wrapped anew in the place of what was read; one destroyed meanwhile stays destroyed."""
+        await self._database.execute(
+            "update data_keys set master_key_id = %s, wrapped = %s where id = %s and organization_id = %s "
+            "and wrapped = %s",
+            (master_key_id, wrapped, key.id, key.organization_id, key.wrapped),
+            organization_id=key.organization_id,
+        )
+
+    async def holders(self, organization_id: str) -> list[str | None]:
+        """Return whose data keys an organization has that are not destroyed; None is the organization itself."""
+        rows = await self._database.fetch_all(
+            "select distinct subject_id from data_keys where organization_id = %s and wrapped is not null",
+            (organization_id,),
+            organization_id=organization_id,
+        )
+        return [row["subject_id"] for row in rows]
+
     async def destroy(self, connection: Connection, organization_id: str, subject_id: str | None) -> int:
         """Destroy the keys of a person, or all of an organization; return how many were there."""
         cursor = await connection.execute(

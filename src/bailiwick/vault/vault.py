@@ -125,7 +125,9 @@ class Vault:
     async def add_version(self, organization_id: str, subject_id: str | None) -> DataKey:
         """Make the next version of a key; values sealed from now on use it, older ones still open."""
         newest = await self.keys.newest(organization_id, subject_id)
-        return await self._made(organization_id, subject_id, 1 if newest is None else newest.version + 1)
+        made = await self._made(organization_id, subject_id, 1 if newest is None else newest.version + 1)
+        self._newest[organization_id, subject_id] = made.id
+        return made
 
     async def unwrap(self, row: DataKey) -> bytes:
         """Return the key in a row as it is, past the cache.
