@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bailiwick.cli.backup import progress_bar
+from bailiwick.cli.backup import ADMINISTRATOR, progress_bar
 from bailiwick.cli.output import note, print_json
 from bailiwick.cli.session import read_settings
 from bailiwick.extensions import find_extensions
@@ -62,7 +62,7 @@ def restore(
     with progress_bar() as report:
         wanted = Wanted(
             migrations=_migrations(), key_file=key_file, other_keys=_keys_in_no_file(settings), without_key=without_key,
-            replace=replace, progress=report,
+            replace=replace, actor=ADMINISTRATOR, progress=report,
         )  # fmt: skip
         outside = into is None and settings.database_url is not None
         if to_time is not None:

@@ -11,10 +11,12 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from bailiwick.audit import SYSTEM, Actor
 from bailiwick.kernel.errors import ConflictError, InvalidInputError
 from bailiwick.recovery.folder import sync
 from bailiwick.recovery.making import DUMP_FILE
 from bailiwick.recovery.manifest import Manifest, Progress, check_files, read_manifest
+from bailiwick.recovery.noting import note_restored
 from bailiwick.recovery.programs import Halt, run_program
 from bailiwick.storage.binaries import BINARIES_VARIABLE, find_postgres_binaries
 from bailiwick.storage.connections import unavailable
@@ -37,7 +39,7 @@ class Wanted:
     ``migrations`` are the extensions' folders of versions. ``key_file`` is put
     beside the data. ``without_key`` restores although sealed values will stay
     sealed. ``other_keys`` are the ids of keys that are in no file. ``replace``
-    moves away what is there.
+    moves away what is there. ``actor`` is who restores.
     """
 
     migrations: Sequence[Path] = ()
@@ -45,6 +47,7 @@ class Wanted:
     other_keys: Collection[str] = ()
     without_key: bool = False
     replace: bool = False
+    actor: Actor = SYSTEM
     progress: Progress = field(default=lambda _what, _done: None)
     halt: Halt = field(default_factory=Halt)
 
@@ -63,6 +66,7 @@ def restore_dump(backup: Path, data_dir: Path, wanted: Wanted) -> Manifest:
         place_key(backup, manifest, staging, data_dir, wanted)
         with EmbeddedServer(staging) as server:
             load(backup, server.admin_url, wanted)
+            note_restored(server.admin_url, manifest, wanted.actor)
     return manifest
 
 
@@ -77,6 +81,7 @@ def restore_dump_outside(backup: Path, admin_url: str, wanted: Wanted) -> Manife
         manifest, set(wanted.other_keys), wanted, "set BAILIWICK_MASTER_KEY or BAILIWICK_MASTER_KEY_FILE_NAME to it"
     )
     load(backup, admin_url, wanted, options=("--single-transaction",))
+    note_restored(admin_url, manifest, wanted.actor)
     return manifest
 
 

@@ -11,6 +11,7 @@ from bailiwick.recovery import archive
 from bailiwick.recovery.errors import BackupDamagedError
 from bailiwick.recovery.folder import BackupFolder, Found
 from bailiwick.recovery.manifest import Manifest
+from bailiwick.recovery.noting import note_restored
 from bailiwick.recovery.restoring import Wanted, checked, place_key, staged_data
 from bailiwick.storage.embedded import EmbeddedServer
 from bailiwick.storage.embedded_account import ServerAccount
@@ -48,7 +49,7 @@ def rewind(folder: BackupFolder, data_dir: Path, moment: datetime | None, wanted
         wanted.progress("unpacking the write-ahead log", 0.4)
         archive.unpack(folder.archive, log, manifest.base.first_segment, account.give)
         wanted.progress("replaying the write-ahead log", 0.6)
-        _replay(staging, cluster, log, moment, account)
+        _replay(staging, manifest, moment, wanted, account)
         shutil.rmtree(log)
         wanted.progress("done", 1.0)
     return manifest
@@ -81,7 +82,8 @@ def _unpack_cluster(backup: Path, cluster: Path, account: ServerAccount) -> None
         account.give(path)
 
 
-def _replay(staging: Path, cluster: Path, log: Path, moment: datetime | None, account: ServerAccount) -> None:
+def _replay(staging: Path, manifest: Manifest, moment: datetime | None, wanted: Wanted, account: ServerAccount) -> None:
+    cluster, log = staging / "postgres", staging / _LOG
     overrides = cluster / _OVERRIDES
     before = overrides.read_text()
     path = str(log).replace("%", "%%")
@@ -106,6 +108,7 @@ def _replay(staging: Path, cluster: Path, log: Path, moment: datetime | None, ac
     server = EmbeddedServer(staging, recovery_seconds=_PATIENCE_SECONDS)
     try:
         server.start()
+        note_restored(server.admin_url, manifest, wanted.actor, moment=moment)
     except DatabaseUnavailableError as error:
         said = (staging / "server.log").read_text(errors="replace") if (staging / "server.log").exists() else ""
         if "recovery ended before configured recovery target was reached" in said:
