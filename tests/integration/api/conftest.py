@@ -1,5 +1,7 @@
 """An installation on a database of the test's own, its app, and keys of three kinds."""
 
+import base64
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -9,9 +11,14 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from bailiwick.api import create_app
-from bailiwick.identity import Organization
+from bailiwick.audit import SYSTEM
+from bailiwick.identity import Organization, TokenPair
+from bailiwick.identity.accounts import User
+from bailiwick.identity.permissions import Role
 from bailiwick.installation import Installation, Settings
 from tests.support.api import NotesExtension, client_of
+
+MASTER_KEY = SecretStr(base64.b64encode(secrets.token_bytes(32)).decode())
 
 
 @dataclass
@@ -29,11 +36,39 @@ class Premises:
     def client(self, key: str | None = None) -> httpx.AsyncClient:
         return client_of(self.app, key)
 
+    async def user(self, name: str, **roles: Role) -> User:
+        """A user with roles by the slug of organizations, each of which has an owner beside."""
+        user = await self.installation.accounts.create(f"{name}@example.org", name, actor=SYSTEM)
+        for slug, role in roles.items():
+            organization = await self.installation.organizations.get(slug)
+            if role != "owner" and not (await self.installation.memberships.list(organization.id)).items:
+                founder = await self.installation.accounts.create(f"founder@{slug}.example", "Founder", actor=SYSTEM)
+                await self.installation.memberships.add(organization.id, founder.id, "owner", actor=SYSTEM)
+            await self.installation.memberships.add(organization.id, user.id, role, actor=SYSTEM)
+        return user
+
+    async def log_in(self, user: User) -> TokenPair:
+        """A program's session, as the login endpoints begin it."""
+        return await self.installation.sessions.begin(user.id, methods=["pwd"], address=None, user_agent=None)
+
+    async def log_in_browser(self, user: User) -> httpx.AsyncClient:
+        """A client with the cookies of a browser's session that proves where its requests come from."""
+        session = await self.installation.sessions.begin_in_browser(
+            user.id, methods=["pwd"], address=None, user_agent=None
+        )
+        client = self.client()
+        client.cookies.set("bailiwick_session", session.token)
+        client.cookies.set("bailiwick_csrf", session.csrf)
+        client.headers["x-csrf-token"] = session.csrf
+        return client
+
 
 @pytest.fixture
 async def premises(login_url: str) -> AsyncIterator[Premises]:
     """Two organizations and a key of each, beside the administrator's."""
-    settings = Settings(database_url=SecretStr(login_url), port=0)
+    settings = Settings(
+        database_url=SecretStr(login_url), port=0, master_key=MASTER_KEY, rate_limits=False, password_memory_mib=12
+    )
     async with Installation.open(settings, extra=[NotesExtension()]) as installation:
         admin_key = await installation.first_start()
         assert admin_key is not None

@@ -1,74 +1,21 @@
 """Who sees what: nothing without a key, and of another organization nothing at all."""
 
 import json
-from typing import Any
 
 import httpx
 import pytest
 
 from bailiwick.api import authentication
-from bailiwick.api.doorkeeper import OPEN_PREFIXES, is_open
-from bailiwick.events import NewEvent
-from bailiwick.events.rejections import NewRejection
-from bailiwick.tasks import NewTask
-from bailiwick.tasks.schedules import NewSchedule
+from bailiwick.api.doorkeeper import is_open
 from tests.integration.api.conftest import Premises
 from tests.support.api import Operation, operations
+from tests.support.api_furnishing import MAKES_BY_NAME, MARK, Names, ask, furnish
 
-MARK = "belongs-to-acme"
-# Every body is valid, so that only the key can be what an answer depends on.
-BODIES: dict[str, Any] = {
-    "create_organization": {"name": "Intruder"},
-    "publish_events": {"events": [{"type": "note.written", "payload": {}}]},
-    "submit_task": {"kind": "note.keep"},
-    "fork_task": {"from_step": 0},
-    "create_agent": {"kind": "noter", "name": "intruder"},
-    "put_schedule": {"kind": "note.keep", "interval_seconds": 3600},
-    "put_limit": {"max_concurrency": 0},
-}
-# These make something of the caller's own under a name that is free for everybody.
-MAKES_BY_NAME = {"put_schedule", "put_limit", "pause_subject"}
-
-
-async def furnish(premises: Premises) -> dict[str, str]:
-    """Give Acme one of everything; return what stands for each path parameter."""
-    installation, acme = premises.installation, premises.acme.id
-    agent = await installation.directory.create(acme, "noter", MARK, configuration={"mark": MARK})
-    task = await installation.queue.enqueue(acme, NewTask("note.keep", {"text": MARK}, agent_id=agent.id))
-    event = (await installation.events.publish(acme, [NewEvent("note.written", {"text": MARK})]))[0]
-    await installation.schedules.put(acme, NewSchedule(MARK, "note.keep", {"text": MARK}, interval_seconds=3600.0))
-    await installation.limits.set(acme, f"kind:{MARK}", max_concurrency=1)
-    await installation.rejections.keep(acme, [NewRejection("github", 1, MARK, MARK)])
-    rejected = (await installation.rejections.list(acme)).items[0]
-    connection = await installation.connections.add(acme, "github", f"acme/{MARK}", {})
-    return {
-        "organization_ref": "acme",
-        "task_id": task.task_id,
-        "event_id": event.event_id,
-        "agent": agent.id,
-        "schedule": MARK,
-        "subject": f"kind:{MARK}",
-        "rejected_id": rejected.id,
-        "connection_id": connection.id,
-        "issue": f"acme/{MARK}%237",
-    }
-
-
-def addressed(operation: Operation, names: dict[str, str]) -> str:
-    return operation.path.format_map(names)
-
-
-def body_of(operation: Operation, names: dict[str, str]) -> Any:
-    if operation.name == "act_on_tasks":
-        return {"action": "cancel", "task_ids": [names["task_id"]]}
-    return BODIES.get(operation.name)
-
-
-async def ask(
-    client: httpx.AsyncClient, operation: Operation, names: dict[str, str], query: str = ""
-) -> httpx.Response:
-    path = addressed(operation, names) + query
-    return await client.request(operation.method.upper(), path, json=body_of(operation, names))
+# The rival's own log repeats what the rival asked for by name.
+TELLS_OF_ATTEMPTS = {"list_audit_entries", "export_audit"}
+WEBHOOKS = "/api/v1/webhooks/"
+# A session of one's own is ended by these, and nothing could be tried afterwards.
+ENDS_ITS_OWN_SESSION = {"log_out", "revoke_sessions", "change_password"}
 
 
 def guarded(premises: Premises) -> list[Operation]:
@@ -85,12 +32,12 @@ def guarded(premises: Premises) -> list[Operation]:
     [None, "", "Bearer", "Bearer ", "Bearer bw_wrong", "Basic YTpi", "bw_wrong", "Bearer " + "x" * 9000],
 )
 async def test_no_operation_answers_without_a_key(premises: Premises, authorization: str | None) -> None:
-    names = await furnish(premises)
+    names = await furnish(premises.installation, premises.acme.id)
     headers = {} if authorization is None else {"authorization": authorization}
     async with premises.client() as client:
         client.headers.update(headers)
         # A delivery without its signature is refused likewise.
-        found = [one for one in operations(premises.app) if not is_open(one.path) or one.path.startswith(OPEN_PREFIXES)]
+        found = [one for one in operations(premises.app) if not is_open(one.path) or one.path.startswith(WEBHOOKS)]
         assert len(found) > 40
         for operation in found:
             answer = await ask(client, operation, names)
@@ -102,26 +49,62 @@ async def test_no_operation_answers_without_a_key(premises: Premises, authorizat
 
 
 async def test_another_organizations_key_sees_nothing(premises: Premises) -> None:
-    names = await furnish(premises)
+    names = await furnish(premises.installation, premises.acme.id)
     before = await everything(premises)
     async with premises.client(premises.rival_key) as rival:
-        for operation in guarded(premises):
-            if operation.name not in MAKES_BY_NAME:
-                own = await ask(rival, operation, names)
-                # A refusal repeats what was asked for, so only answers are looked through.
-                assert own.status_code == 404 or MARK not in own.text, operation.name
-                assert own.status_code == 404 or "{" not in operation.path, operation.name
-            if operation.has_parameter("organization"):
-                for reference in ("acme", premises.acme.id):
-                    asked = await ask(rival, operation, names, f"?organization={reference}")
-                    assert asked.status_code == 404, operation.name
-                    assert asked.json()["detail"] == f"no organization {reference!r}"
+        await see_nothing(premises, rival, names)
     assert await everything(premises) == before
+
+
+async def test_another_organizations_user_sees_nothing(premises: Premises) -> None:
+    names = await furnish(premises.installation, premises.acme.id)
+    user = await premises.user("rival-owner", rival="owner")
+    before = await everything(premises)
+    pair = await premises.log_in(user)
+    async with premises.client(pair.access) as rival:
+        await see_nothing(premises, rival, names)
+    assert await everything(premises) == before
+
+
+async def test_another_organizations_browser_sees_nothing(premises: Premises) -> None:
+    names = await furnish(premises.installation, premises.acme.id)
+    user = await premises.user("rival-owner", rival="owner")
+    before = await everything(premises)
+    async with await premises.log_in_browser(user) as rival:
+        await see_nothing(premises, rival, names)
+    assert await everything(premises) == before
+
+
+async def see_nothing(premises: Premises, rival: httpx.AsyncClient, names: Names) -> None:
+    """Try every operation on what is Acme's; nothing of it may show."""
+    for operation in guarded(premises):
+        if operation.name in ENDS_ITS_OWN_SESSION:
+            continue
+        if operation.name not in MAKES_BY_NAME:
+            own = await ask(rival, operation, names)
+            assert own.status_code < 500, operation.name
+            # A refusal repeats what was asked for, so only answers are looked through.
+            told = premises.acme.id if operation.name in TELLS_OF_ATTEMPTS else MARK
+            assert own.status_code >= 400 or told not in own.text, operation.name
+            if ":" in operation.described["x-permission"] and "{" in operation.path and names.are_all_there(operation):
+                # One word may name different things; where it cannot, the request itself is refused.
+                assert own.status_code in (404, 422), operation.name
+        if operation.has_parameter("organization"):
+            for reference in ("acme", premises.acme.id):
+                asked = await ask(rival, operation, names, f"?organization={reference}")
+                if operation.described["x-permission"] == "installation":
+                    assert asked.status_code in (403, 404), operation.name
+                    continue
+                assert asked.status_code == 404, operation.name
+                assert asked.json()["detail"] == f"no organization {reference!r}"
 
 
 async def everything(premises: Premises) -> str:
     """All that Acme has, as text."""
-    paths = ("tasks", "events", "agents", "schedules", "limits", "rejected?with_redriven=true")
+    paths = (
+        "tasks", "events", "agents", "schedules", "limits", "rejected?with_redriven=true", "members", "invitations",
+        "keys", "service-accounts",
+    )  # fmt: skip
     async with premises.client(premises.acme_key) as client:
         return json.dumps([(await client.get(f"/api/v1/{path}")).json() for path in paths])
 
