@@ -39,6 +39,7 @@ from bailiwick.identity.passwords import Passwords
 from bailiwick.identity.quotas import Metering, Plans, Quotas, RateLimiter
 from bailiwick.identity.quotas.keeper import QuotaKeeper
 from bailiwick.installation.collector import relax_collector
+from bailiwick.installation.hiding import hide_secrets_of
 from bailiwick.installation.master_key import master_key_source
 from bailiwick.installation.recovery import archive_of, backups_of
 from bailiwick.installation.settings import Settings
@@ -156,6 +157,7 @@ class Installation:
         """
         settings = settings or Settings()
         async with _database_urls(settings, progress) as (url, admin_url):
+            hide_secrets_of(settings, (url, admin_url))
             found, failed = find_extensions()
             orchestrator = OrchestratorExtension(
                 health_seconds=settings.health_seconds,

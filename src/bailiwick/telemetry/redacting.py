@@ -21,6 +21,7 @@ from pydantic import SecretStr
 MARK = "***"
 MIN_HIDDEN_CHARACTERS = 8
 """Shorter values are not replaced by value: they would take ordinary words out of every text."""
+_LONGER_THAN_WORDS = 20
 _CAPACITY = 1000
 _MAX_HIDDEN_CHARACTERS = 4096
 
@@ -97,8 +98,9 @@ _hidden = _Hidden()
 def hide(value: str | bytes | SecretStr | None) -> None:
     """Register a secret: from now on this process writes ``***`` in its place.
 
-    Values of fewer than ``MIN_HIDDEN_CHARACTERS``, of more than 4096 and those
-    that are no text are left out; of more than 1000 the oldest are forgotten.
+    Left out are values of fewer than ``MIN_HIDDEN_CHARACTERS`` or more than 4096,
+    what is no text, and short words: a password such as ``postgres`` would take
+    that word out of everything. Of more than 1000 the oldest are forgotten.
     """
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
@@ -111,7 +113,8 @@ def hide(value: str | bytes | SecretStr | None) -> None:
         return
     # What UTF-8 cannot hold cannot be written down either.
     value = value.strip().encode("utf-8", "ignore").decode()
-    if MIN_HIDDEN_CHARACTERS <= len(value) <= _MAX_HIDDEN_CHARACTERS:
+    is_word = value.isalpha() and len(value) < _LONGER_THAN_WORDS
+    if MIN_HIDDEN_CHARACTERS <= len(value) <= _MAX_HIDDEN_CHARACTERS and not is_word:
         _hidden.add(value)
 
 

@@ -95,10 +95,11 @@ def test_of_two_secrets_the_longer_is_hidden_whole() -> None:
     assert redacted(f"{short}-and-more") == "***"
 
 
-@pytest.mark.parametrize("value", ["short", "        ", b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8\xf7", None, "x" * 5000])
+@pytest.mark.parametrize("value", ["short", "postgres", "        ", b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8\xf7", None, "x" * 5000])
 def test_what_is_too_short_too_long_or_no_text_is_not_registered(value: str | bytes | None) -> None:
     hide(value)
-    assert redacted("short         " + "x" * 5000) == "short         " + "x" * 5000
+    text = "short postgres         " + "x" * 5000
+    assert redacted(text) == text
 
 
 @pytest.mark.parametrize(
