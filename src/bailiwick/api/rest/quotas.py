@@ -163,7 +163,11 @@ class PlanList(BaseModel):
 
 
 @usage.get(
-    "", summary="Usage of a month", dependencies=[Needs("quotas:read")], response_model=UsageReport, responses=_CSV
+    "",
+    summary="Usage of a month",
+    dependencies=[Needs("quotas:read")],
+    response_model=UsageReport,
+    responses=_CSV | problems(404),
 )
 async def get_usage(platform: Platform, organization: Tenant, month: Month = None, format: Format = "json") -> Any:
     """Return what the organization used on each UTC day of a month, for billing."""
@@ -176,7 +180,7 @@ async def get_all_usage(platform: Platform, _: Admin, month: Month = None, forma
     return await _report(platform, month, format, None)
 
 
-@quotas.get("", summary="Plan, quotas and rates", dependencies=[Needs("quotas:read")])
+@quotas.get("", summary="Plan, quotas and rates", dependencies=[Needs("quotas:read")], responses=problems(404))
 async def get_quotas(platform: Platform, organization: Tenant) -> Quotas:
     """Return what bounds the organization and what is used of it; API calls up to a few seconds ago."""
     return _quotas(await platform.quotas.show(organization.id))
