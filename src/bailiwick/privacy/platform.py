@@ -3,10 +3,6 @@
 from bailiwick.privacy.locations import AUDIT, GDPR, OPERATIONS, SECURITY, DataMap, Location
 
 _CAUSED = "cause_id in (select e.id from events e where e.organization_id = %(org)s and e.key = any(%(records)s))"
-_OF_ITS_TASK = (
-    "(exists (select from tasks t where t.id = steps.task_id and t.organization_id = %(org)s) "
-    "or exists (select from finished_tasks f where f.id = steps.task_id and f.organization_id = %(org)s))"
-)
 _STEP_CAUSED = (
     f"task_id in (select t.id from tasks t where t.organization_id = %(org)s and t.{_CAUSED} "
     f"union all select f.id from finished_tasks f where f.organization_id = %(org)s and f.{_CAUSED})"
@@ -42,7 +38,7 @@ _WORK: tuple[Location, ...] = (
     ),
     Location(
         "steps", {"name": "name", "result": "document"}, "replace", OPERATIONS, key=("task_id", "seq"),
-        scope=_OF_ITS_TASK, about=_STEP_CAUSED, age="task_id",
+         about=_STEP_CAUSED, age="task_id",
         spared="exists (select from tasks t where t.id = steps.task_id)",
     ),
     Location("task_keys", {"key": "name"}, "delete", OPERATIONS, key=("key",), age="inserted_at"),
