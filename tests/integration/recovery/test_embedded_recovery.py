@@ -95,11 +95,11 @@ async def test_one_can_go_back_to_between_two_changes(place: Path) -> None:
     folder = BackupFolder(backup_dir)
 
     await asyncio.to_thread(rewind, folder, place / "between", between, wanted())
-    assert await _slugs(place / "between") >= {"first"}
-    assert "second" not in await _slugs(place / "between")
+    assert _slugs(place / "between") >= {"first"}
+    assert "second" not in _slugs(place / "between")
 
     await asyncio.to_thread(rewind, folder, place / "latest", None, wanted())
-    assert await _slugs(place / "latest") >= {"first", "second"}
+    assert _slugs(place / "latest") >= {"first", "second"}
 
     with pytest.raises(NotFoundError, match="archive of the write-ahead log ends before"):
         await asyncio.to_thread(rewind, folder, place / "never", datetime(2090, 1, 1, tzinfo=UTC), wanted())
@@ -121,7 +121,7 @@ async def test_an_installation_that_went_back_goes_on_and_can_go_back_again(plac
         await installation.organizations.create("Regained")
         await _archived(installation)
     await asyncio.to_thread(rewind, folder, place / "three", None, wanted())
-    slugs = await _slugs(place / "three")
+    slugs = _slugs(place / "three")
     assert "regained" in slugs
     assert "lost" not in slugs
 
@@ -188,6 +188,6 @@ async def _archived(installation: Installation) -> None:
         await until(there, f"{wanted} is archived", seconds=30)
 
 
-async def _slugs(data_dir: Path) -> set[str]:
-    async with embedded(data_dir, None) as installation:
-        return {one.slug for one in (await installation.organizations.list()).items}
+def _slugs(data_dir: Path) -> set[str]:
+    with EmbeddedServer(data_dir) as server, psycopg.connect(server.admin_url) as admin:
+        return {slug for (slug,) in admin.execute("select slug from organizations")}
