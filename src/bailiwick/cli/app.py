@@ -46,7 +46,11 @@ COMMANDS: Mapping[str, Entry] = {
     "orgs": Entry("bailiwick.cli.orgs", _KEEP, "List, create and set up organizations."),
     "users": Entry("bailiwick.cli.users", _KEEP, "List, create and disable users; make links to get in."),
     "members": Entry("bailiwick.cli.members", _KEEP, "Say who belongs to an organization, in which role; invite."),
-    "keys": Entry("bailiwick.cli.keys", _KEEP, "List, create and revoke API keys."),
+    "keys": Entry("bailiwick.cli.keys", _KEEP, "List, create and revoke API keys; rotate the signing key."),
+    "service-accounts": Entry(
+        "bailiwick.cli.service_accounts", _KEEP, "List, create, disable and remove programs' accounts."
+    ),
+    "sessions": Entry("bailiwick.cli.sessions", _KEEP, "List who is logged in; end sessions and tokens."),
     "audit": Entry("bailiwick.cli.audit", _KEEP, "List, export and verify the audit log; see alarms."),
     "privacy": Entry("bailiwick.cli.privacy", _KEEP, "Consents; copies and erasure of people's data; legal holds."),
     "backup": Entry("bailiwick.cli.backup", _KEEP, "Make, list and prove backups."),
