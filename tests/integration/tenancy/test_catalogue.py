@@ -18,6 +18,8 @@ Row = dict[str, Any]
 INSTALLATION_TABLES = {
     "workers": "workers work for every organization",
     "alembic_version": "which migrations were applied",
+    "audit_keys": "public keys, which every export carries",
+    "audit_key_secrets": "the sealed key that signs for the installation",
 }
 
 
