@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     except Exception as error:  # noqa: BLE001 - the outermost frame: whatever it is, a person gets a sentence
         if is_debugging:
-            Console(stderr=True).print_exception(show_locals=False)
+            # As plain text: broken into lines of a box, a secret would not be recognized.
+            sys.stderr.write(redacted("".join(traceback.format_exception(error))))
         return _explain(error, is_debugging=is_debugging)
     return 0
 

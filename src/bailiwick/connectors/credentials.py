@@ -43,7 +43,7 @@ class Credentials:
                 raise InvalidInputError(f"the {name} is empty; nothing was stored")
             _hide(value)
         document = encode(values, what="credentials", limit=_MAX_BYTES)
-        return await self._vault.seal(organization_id, document, purpose=_purpose(connection_id))
+        return await self._vault.seal(organization_id, document, purpose=_purpose(connection_id), is_secret=False)
 
     async def open(self, connection: "ConnectionRecord") -> dict[str, str]:
         """Return the credentials of a connection, none where it keeps none here.

@@ -52,7 +52,9 @@ class Totp:
             ConflictError: an authenticator is confirmed already.
         """
         secret = b32encode(secrets.token_bytes(_SECRET_BYTES)).decode()
-        sealed = await self._vault.seal(INSTALLATION, secret.encode(), purpose=_PURPOSE, subject_id=user_id)
+        sealed = await self._vault.seal(
+            INSTALLATION, secret.encode(), purpose=_PURPOSE, subject_id=user_id, is_secret=True
+        )
         stored = await self._database.execute(
             "insert into totp_secrets (user_id, sealed_secret) values (%s, %s) on conflict (user_id) do update "
             "set sealed_secret = excluded.sealed_secret, last_step = 0, created_at = now() "

@@ -29,7 +29,8 @@ _MAX_HIDDEN_CHARACTERS = 4096
 # pattern can be made to read a text over and over: what varies is bounded, or
 # ends where the next could begin.
 _FORMS: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    ("bw_", re.compile(r"\b(bw_[\w-]{6})[\w-]{10,}"), rf"\1{MARK}"),
+    # Keys, refresh tokens and session cookies of our own.
+    *((kind, re.compile(rf"\b({kind}[\w-]{{6}})[\w-]{{10,}}"), rf"\1{MARK}") for kind in ("bw_", "bwr_", "bws_")),
     *((f"gh{kind}_", re.compile(rf"\b(gh{kind}_)[0-9A-Za-z]{{20,}}"), rf"\1{MARK}") for kind in "pousr"),
     ("github_pat_", re.compile(r"\b(github_pat_)[0-9A-Za-z_]{20,}"), rf"\1{MARK}"),
     *((kind, re.compile(rf"\b({kind})[0-9A-Z]{{16}}\b"), rf"\1{MARK}") for kind in ("AKIA", "ASIA")),
@@ -52,15 +53,17 @@ _FORMS: tuple[tuple[str, re.Pattern[str], str], ...] = (
 # One look at the bytes of a document: whether any of the above may be in it. It
 # stops only at the rarest character of each: about 2 µs for 400 bytes.
 _LOOK = re.compile(
-    rb"[_IJK:](?:(?<=bw_)|(?<=gh[pousr]_)|(?<=github_)pat_|(?<=A[KS]I)A|(?<=eyJ)|(?<=PRIVATE K)EY"
+    rb"[_IJK:](?:(?<=bw_)|(?<=bw[rs]_)|(?<=gh[pousr]_)|(?<=github_)pat_|(?<=A[KS]I)A|(?<=eyJ)|(?<=PRIVATE K)EY"
     rb"|(?<=:)//[^\s:/@\"'<>]{0,200}:)"
 )
-# Only in texts for people: in a document "Cookie:" may be somebody's prose.
-_HEADER_WORDS = re.compile(r"(?i)authorization|cookie|bearer")
+# Headers and the queries of URLs, only in texts for people: in a document
+# "Cookie:" may be somebody's prose.
+_HEADER_WORDS = re.compile(r"(?i)authorization|cookie|bearer|[?&#][\w-]{1,40}=")
 _HEADERS = (
     re.compile(r"(?i)(\b(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic|digest)\s+)?)[^\s\"',;]+"),
     re.compile(r"(?i)(\b(?:set-)?cookie[\"']?\s*[:=]\s*[\"']?)[^\s\"'=]{1,100}=[^\r\n\"']+"),
     re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]{16,}"),
+    re.compile(r"(?i)([?&#](?:[\w-]{0,30}(?:token|secret|password|api_?key)|code)=)[^\s&#\"'<>]+"),
 )
 _FIELD = re.compile(
     r"(?i)(?:password|passwd|passphrase|secret|token|authorization|cookies?|credentials?"

@@ -128,7 +128,9 @@ class Rotation:
                 report.current += 1
                 return
             opened = await self._vault.open(organization_id, sealed, purpose=purpose, is_secret=False)
-            fresh = await self._vault.seal(organization_id, opened, purpose=purpose, subject_id=key.subject_id)
+            fresh = await self._vault.seal(
+                organization_id, opened, purpose=purpose, subject_id=key.subject_id, is_secret=False
+            )
         except KeyErasedError:
             report.erased += 1
             return

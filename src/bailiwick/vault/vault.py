@@ -65,6 +65,7 @@ class Vault:
         *,
         purpose: str,
         subject_id: str | None = None,
+        is_secret: bool | None = None,
     ) -> bytes:
         """Return ``plaintext`` encrypted so that only ``open`` with the same organization and purpose returns it.
 
@@ -72,21 +73,25 @@ class Vault:
         makes it at first use. ``purpose`` says where the value belongs, such as
         ``connections.credentials:ID``. The result is 45 bytes longer.
 
+        A secret is hidden from then on in all that this process writes down.
+        ``is_secret`` is by default whether it is sealed for nobody in
+        particular: what is a person's is their data, and may have to be written.
+
         Raises:
             MasterKeyError: there is no master key, or another than the one used so far.
         """
         await loaded("bailiwick.vault.sealing")
         from bailiwick.vault import sealing  # noqa: PLC0415 - needs cryptography, which start does not wait for
 
+        if is_secret or (is_secret is None and subject_id is None):
+            hide(plaintext)
         key = await self._sealing_key(organization_id, subject_id)
         return sealing.seal(key.key, key.row.id, plaintext, sealing.Place(organization_id, purpose, subject_id))
 
     async def open(self, organization_id: str, sealed: bytes, *, purpose: str, is_secret: bool | None = None) -> bytes:
         """Return what was sealed for this organization and purpose.
 
-        A secret is hidden from then on in all that this process writes down.
-        ``is_secret`` is by default whether it was sealed for nobody in
-        particular: what is a person's is their data, and may have to be written.
+        A secret is hidden from then on; ``is_secret`` as in ``seal``.
 
         Raises:
             KeyErasedError: its key was destroyed.

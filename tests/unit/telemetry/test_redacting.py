@@ -20,6 +20,8 @@ JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJlLWJ5dGVz"
 # The text, and what may be left of it.
 FORMS = [
     ("bw_" + "a1B2c3" * 8, "bw_a1B2c3***"),
+    ("bwr_" + "a1B2c3" * 8, "bwr_a1B2c3***"),
+    ("bws_" + "a1B2c3" * 8, "bws_a1B2c3***"),
     ("ghp_" + "x" * 36, "ghp_***"),
     ("ghs_" + "x" * 36, "ghs_***"),
     ("github_pat_" + "x" * 22 + "_" + "y" * 59, "github_pat_***"),
@@ -34,6 +36,8 @@ HEADERS = [
     ("{'authorization': 'Bearer opaque'}", "{'authorization': 'Bearer ***'}"),
     ("Cookie: session=abc; theme=dark", "Cookie: ***"),
     ("bearer 0123456789abcdef0123", "bearer ***"),
+    ("GET /setup?token=abc&next=1", "GET /setup?token=***&next=1"),
+    ("https://example.org/callback?state=1&code=abc", "https://example.org/callback?state=1&code=***"),
 ]
 HARMLESS = [
     "see https://example.org/a:b@c and 12:30",
@@ -95,7 +99,9 @@ def test_of_two_secrets_the_longer_is_hidden_whole() -> None:
     assert redacted(f"{short}-and-more") == "***"
 
 
-@pytest.mark.parametrize("value", ["short", "postgres", "        ", b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8\xf7", None, "x" * 5000])
+@pytest.mark.parametrize(
+    "value", ["short", "postgres", "        ", b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8\xf7", None, "x" * 5000]
+)
 def test_what_is_too_short_too_long_or_no_text_is_not_registered(value: str | bytes | None) -> None:
     hide(value)
     text = "short postgres         " + "x" * 5000
@@ -123,7 +129,7 @@ def test_numbers_stay_whatever_their_field_is_called() -> None:
 @pytest.mark.parametrize(
     "part",
     ["-----BEGIN PRIVATE KEY-----", "eyJaaaaaaaa-", "eyJaaaaaaaa.", "a://b:", "Authorization: ", "cookie=", "bearer ",
-     "ghp_", "bw_a", "github_pat_", "AKIA", "-----BEGIN PRIVATE KEY-----A-"],
+     "ghp_", "bw_a", "?a-token", "#password=","github_pat_", "AKIA", "-----BEGIN PRIVATE KEY-----A-"],
 )  # fmt: skip
 def test_no_text_from_outside_makes_it_slow(part: str) -> None:
     text = part * (256 * 1024 // len(part))
