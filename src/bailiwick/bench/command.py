@@ -18,6 +18,7 @@ from bailiwick.bench.engine import measure_engine
 from bailiwick.bench.fairness import measure_fairness
 from bailiwick.bench.logins import measure_logins
 from bailiwick.bench.report import Report
+from bailiwick.bench.requests import measure_requests
 from bailiwick.bench.start import measure_start
 
 RESULTS = Path("benchmarks/results")
@@ -36,6 +37,7 @@ class Benchmark(StrEnum):
     START = "start"
     LOGINS = "logins"
     AUDIT = "audit"
+    REQUESTS = "requests"
 
 
 @app.command()
@@ -66,19 +68,16 @@ def bench(
 
 
 def _measure(benchmark: Benchmark, seconds: float, say: Say) -> Coroutine[Any, Any, Report]:
-    match benchmark:
-        case Benchmark.ENGINE:
-            return measure_engine(seconds=seconds, say=say)
-        case Benchmark.AGENTS:
-            return measure_agents(say=say)
-        case Benchmark.FAIRNESS:
-            return measure_fairness(say=say)
-        case Benchmark.AUDIT:
-            return measure_audit(say=say)
-        case Benchmark.START:
-            return measure_start(say=say)
-        case Benchmark.LOGINS:
-            return measure_logins(say=say)
+    measures: dict[Benchmark, Callable[[], Coroutine[Any, Any, Report]]] = {
+        Benchmark.ENGINE: lambda: measure_engine(seconds=seconds, say=say),
+        Benchmark.AGENTS: lambda: measure_agents(say=say),
+        Benchmark.FAIRNESS: lambda: measure_fairness(say=say),
+        Benchmark.AUDIT: lambda: measure_audit(say=say),
+        Benchmark.REQUESTS: lambda: measure_requests(say=say),
+        Benchmark.START: lambda: measure_start(say=say),
+        Benchmark.LOGINS: lambda: measure_logins(say=say),
+    }
+    return measures[benchmark]()
 
 
 def _show(report: Report) -> None:
