@@ -1,6 +1,6 @@
 """Where the platform's own tables hold personal data, and which hold none."""
 
-from bailiwick.privacy.locations import AUDIT, GDPR, OPERATIONS, SECURITY, DataMap, Location
+from bailiwick.privacy.locations import AUDIT, GDPR, OPERATIONS, SECURITY, DataMap, Location, Reading
 
 _CAUSED = "cause_id in (select e.id from events e where e.organization_id = %(org)s and e.key = any(%(records)s))"
 _STEP_CAUSED = (
@@ -11,7 +11,11 @@ _THEIRS = "subject_id = %(subject)s"
 # An account that nobody else needs goes with the person.
 _ACCOUNT_GOES = (
     "{0} in (select u.id from users u where u.id = any(%(users)s::uuid[]) and not u.is_admin "
-    "and not exists (select from memberships_of(u.id) m where m.organization_id <> %(org)s))"
+    "and not exists (select from memberships_of(u.id) m where m.organization_id <> %(org)s) "
+    # The last owner's account stays, and must not lose its second factor before.
+    "and not exists (select from memberships m where m.organization_id = %(org)s and m.user_id = u.id "
+    "and m.role = 'owner' and not exists (select from memberships o where o.organization_id = m.organization_id "
+    "and o.role = 'owner' and o.user_id <> u.id)))"
 )
 _SHREDDED = "sealed under the person's own key, which erasure destroys"
 
@@ -56,6 +60,15 @@ _WORK: tuple[Location, ...] = (
     ),
 )  # fmt: skip
 
+# What proves who somebody is; it goes with the account.
+_WAYS_IN: tuple[tuple[str, dict[str, Reading], tuple[str, ...]], ...] = (
+    ("passkeys", {"name": "name"}, ("id",)),
+    ("totp_secrets", {}, ("user_id",)),
+    ("recovery_codes", {}, ("user_id", "code_hash")),
+    ("login_ceremonies", {"document": "document"}, ("token_hash",)),
+    ("user_identities", {"subject": "name", "email": "name"}, ("provider_id", "subject")),
+)
+
 _PEOPLE: tuple[Location, ...] = (
     Location(
         "memberships", {}, "delete", SECURITY, key=("user_id",), mine="user_id = any(%(users)s::uuid[])",
@@ -69,6 +82,15 @@ _PEOPLE: tuple[Location, ...] = (
         "sessions", {"address": "name", "user_agent": "name"}, "delete", SECURITY, scope="true",
         mine=_ACCOUNT_GOES.format("user_id"),
     ),
+    *(
+        Location(table, columns, "delete", SECURITY, key=key, scope="true", mine=_ACCOUNT_GOES.format("user_id"))
+        for table, columns, key in _WAYS_IN
+    ),
+    Location(
+        "mapped_memberships", {}, "delete", SECURITY, key=("provider_id", "user_id"),
+        mine="user_id = any(%(users)s::uuid[])",
+    ),
+    Location("identity_providers", {"name": "name", "policy": "document"}, "replace", SECURITY),
     Location(
         "users", {"email": "name", "name": "name"}, "delete", SECURITY, scope="true", mine=_ACCOUNT_GOES.format("id"),
         reason="an account that other organizations use, or that administers the installation, stays",

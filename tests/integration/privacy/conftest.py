@@ -31,7 +31,11 @@ class Desk:
     version = "1"
     migrations: Path | None = None
 
+    def __init__(self) -> None:
+        self.forgot: list[str] = []
+
     def register(self, registrar: Registrar) -> None:
+        registrar.forgetting(self.forgot.append)
         registrar.task_kind(TaskKind("desk.fail", _fail, Message, RetryPolicy(max_attempts=1)))
         registrar.task_kind(TaskKind("desk.keep", _keep, Message))
 
@@ -51,6 +55,7 @@ class Bureau:
     installation: Installation
     acme: Organization
     rival: Organization
+    desk: Desk
 
     async def idle(self) -> None:
         """Wait until nothing is left to do but what waits for a person."""
@@ -100,8 +105,8 @@ def settings_of(login_url: str) -> Settings:
 @pytest.fixture
 async def bureau(login_url: str, tmp_path: Path) -> AsyncIterator[Bureau]:
     settings = settings_of(login_url)
-    async with Installation.open(settings, extra=[Desk()]) as installation:
+    async with Installation.open(settings, extra=[desk := Desk()]) as installation:
         await installation.first_start()
         acme = await installation.create_organization("Acme")
         rival = await installation.create_organization("Rival")
-        yield Bureau(installation, acme, rival)
+        yield Bureau(installation, acme, rival, desk)

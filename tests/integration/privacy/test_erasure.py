@@ -138,6 +138,8 @@ async def test_the_erased_leave_nothing_and_the_others_lose_nothing(bureau: Bure
     assert await _hits(scanner, *DAN.values) == others
     certificate = await privacy.requests.certificate(bureau.acme.id, request_id)
     assert (await privacy.certificates.verify(certificate)).is_valid
+    assert bureau.acme.id in bureau.desk.forgot
+    assert bureau.rival.id not in bureau.desk.forgot
 
 
 async def test_a_worker_killed_in_the_middle_of_an_erasure_is_made_up_for(bureau: Bureau, login_url: str) -> None:
@@ -307,6 +309,21 @@ async def test_an_account_goes_with_its_person_unless_others_need_it(bureau: Bur
     assert [row["user_id"] for row in rows] == [owner.id]
     assert "users" not in certificates[0]
     assert certificates[1]["users"] == 1
+
+
+async def test_the_last_owner_keeps_the_account_whole(bureau: Bureau) -> None:
+    owner = await bureau.installation.accounts.create(CARA.email, CARA.name, actor=CLERK)
+    await bureau.installation.memberships.add(bureau.acme.id, owner.id, "owner", actor=CLERK)
+    await bureau.installation.sessions.begin(owner.id, methods=["pwd"], address=None, user_agent=None)
+    async with bureau.installation.run_worker():
+        subject = await bureau.register(bureau.acme, f"email:{CARA.email}")
+        request_id = await _request(bureau, bureau.acme, subject)
+        await bureau.request_ends(bureau.acme, request_id)
+    certificate = await bureau.installation.privacy.requests.certificate(bureau.acme.id, request_id)
+    kept = {one["place"]: one["rows"] for one in certificate["statement"]["kept"]}
+    assert (kept["memberships"], kept["users"]) == (1, 1)
+    sessions = await bureau.installation.database.fetch_all("select from sessions where user_id = %s", (owner.id,))
+    assert len(sessions) == 1
 
 
 async def test_a_certificate_that_was_changed_or_is_not_ours_is_told(bureau: Bureau) -> None:
