@@ -435,6 +435,11 @@ async def test_storage_is_what_the_rows_take(site: Site) -> None:
     await site.bound("storage_bytes", None, 10)
     with pytest.raises(QuotaExceededError, match="storage_bytes"):
         await site.installation.quotas.check(site.acme.id, "storage_bytes")
+    assert await site.add(2) == 0
+    # What makes room again goes on.
+    learn = NewTask("system.learn", site.installation.registry.kinds.get("system.learn").payload())
+    site.forget_refusals()
+    assert (await site.installation.queue.enqueue(site.acme.id, learn)).is_new
     await site.bound("storage_bytes", None, 10**12)
     await site.installation.quotas.check(site.acme.id, "storage_bytes")
 

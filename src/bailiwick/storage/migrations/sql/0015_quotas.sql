@@ -348,17 +348,26 @@ language plpgsql as $$
 declare
     v record;
 begin
-    insert into usage_increments (organization_id, resource, day, amount)
-    select a.organization_id, 'tasks', usage_day(now()), count(*)
-    from added a where a.inserted_at = now() group by a.organization_id;
     for v in
-        select q.organization_id as org, n.tasks
-        from (select a.organization_id, count(*) as tasks from added a where a.inserted_at = now() group by 1) as n
-        join quotas q on q.organization_id = n.organization_id and q.resource = 'tasks'
-        order by q.organization_id
+        with made as (
+            select a.organization_id, count(*) as tasks,
+                   bool_or(a.kind not like 'system.%' and a.kind not like 'privacy.%') as is_work
+            from added a where a.inserted_at = now() group by a.organization_id
+        ), counted as (
+            insert into usage_increments (organization_id, resource, day, amount)
+            select m.organization_id, 'tasks', usage_day(now()), m.tasks from made m
+        )
+        select m.*, q.resource, q.used, q.hard_limit from made m
+        join quotas q on q.organization_id = m.organization_id and q.resource in ('storage_bytes', 'tasks')
+        order by q.organization_id, q.resource
     loop
-        if quota_take(v.org, 'tasks', v.tasks, v.tasks) = 0 then
-            perform quota_refuse(v.org, 'tasks');
+        if v.resource = 'tasks' then
+            if quota_take(v.organization_id, 'tasks', v.tasks, v.tasks) = 0 then
+                perform quota_refuse(v.organization_id, 'tasks');
+            end if;
+        elsif v.used >= v.hard_limit and v.is_work then
+            -- The platform's own tasks go on: some of them make room.
+            perform quota_refuse(v.organization_id, 'storage_bytes');
         end if;
     end loop;
     return null;
