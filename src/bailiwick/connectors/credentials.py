@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bailiwick.connectors.connections import ConnectionRecord
 
 COLUMN = SealedColumn("connections", "credentials", "connections.credentials:{id}")
+_GIVE_AGAIN = "give them again: bailiwick connect credentials"
 _MAX_BYTES = 16 * 1024
 
 
@@ -59,23 +60,37 @@ class Credentials:
             organization_id=connection.organization_id,
         )
         if row is None or row["credentials"] is None:
-            raise SecretMissingError(
-                "the credentials of this connection are missing; give them again: bailiwick connect credentials"
-            )
+            raise SecretMissingError(f"the credentials of {connection.target} are missing; {_GIVE_AGAIN}")
         try:
             opened = await self._vault.open(
                 connection.organization_id, bytes(row["credentials"]), purpose=_purpose(connection.id), is_secret=False
             )
-        except (KeyErasedError, MasterKeyError, SealBrokenError) as error:
-            raise SecretMissingError(f"the credentials of this connection cannot be opened: {error}") from error
+        except (KeyErasedError, SealBrokenError) as error:
+            raise SecretMissingError(
+                f"the credentials of {connection.target} cannot be opened: {error}; {_GIVE_AGAIN}"
+            ) from error
+        except MasterKeyError as error:
+            raise SecretMissingError(f"the credentials of {connection.target} cannot be opened: {error}") from error
         values: dict[str, str] = decode(opened)
         for value in values.values():
             _hide(value)
         return values
 
     async def replace(self, connection: "ConnectionRecord", values: Mapping[str, str], *, actor: Actor) -> None:
-        """Keep other credentials for a connection from now on; names that are not given stay as they were."""
-        kept = {**(await self.open(connection)), **values}
+        """Keep other credentials for a connection from now on; names that are not given stay as they were.
+
+        Where those before are lost for good only the new ones are kept.
+
+        Raises:
+            SecretMissingError: those before cannot be opened for want of the master key; nothing was changed.
+        """
+        try:
+            before = await self.open(connection)
+        except SecretMissingError as error:
+            if isinstance(error.__cause__, MasterKeyError):
+                raise
+            before = {}
+        kept = {**before, **values}
         sealed = await self.seal(connection.organization_id, connection.id, kept)
         names = sorted(kept)
         async with self._database.transaction(connection.organization_id) as transaction:
