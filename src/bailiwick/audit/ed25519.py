@@ -1,4 +1,4 @@
-"""Ed25519 (RFC 8032) for roots and exports. Import it where it is used: it loads cryptography."""
+"""Ed25519 (RFC 8032) for roots and exports. cryptography is loaded at the first signature, not at import."""
 
 import base64
 import binascii
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-
 from bailiwick.audit.canonical import canonical, moment
 from bailiwick.kernel.errors import InvalidInputError
+from bailiwick.kernel.loading import load
 
 _KEY_BYTES = 32
+# On an event loop, load it ahead with `loaded`.
+PRIMITIVES = "cryptography.hazmat.primitives.asymmetric.ed25519"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,10 @@ class PublicKey:
 
     def verifies(self, signature: bytes, content: bytes) -> bool:
         """Tell whether the signature over ``content`` is this key's."""
+        invalid: type[Exception] = load("cryptography.exceptions").InvalidSignature
         try:
-            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, content)
-        except InvalidSignature:
+            load(PRIMITIVES).Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, content)
+        except invalid:
             return False
         return True
 
@@ -46,13 +47,14 @@ class SigningKey:
 
     def sign(self, content: bytes) -> bytes:
         """Return the signature over ``content``, 64 bytes."""
-        return Ed25519PrivateKey.from_private_bytes(self.private_key).sign(content)
+        signature: bytes = load(PRIMITIVES).Ed25519PrivateKey.from_private_bytes(self.private_key).sign(content)
+        return signature
 
 
 def new_key(predecessor: SigningKey | None, at: datetime) -> tuple[SigningKey, PublicKey]:
     """Return a new key, endorsed by its predecessor."""
-    private = Ed25519PrivateKey.generate()
-    public_key = private.public_key().public_bytes_raw()
+    private: Any = load(PRIMITIVES).Ed25519PrivateKey.generate()
+    public_key: bytes = private.public_key().public_bytes_raw()
     number = 1 if predecessor is None else predecessor.number + 1
     key = SigningKey(kid_of(public_key), number, private.private_bytes_raw())
     statement = statement_of(

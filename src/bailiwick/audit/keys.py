@@ -2,10 +2,10 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import psycopg
 
+from bailiwick.audit.ed25519 import PRIMITIVES, PublicKey, SigningKey, new_key, to_text
 from bailiwick.audit.log import AuditLog
 from bailiwick.audit.model import SYSTEM, Act, Actor
 from bailiwick.kernel.errors import ConflictError
@@ -13,9 +13,6 @@ from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.kernel.loading import loaded
 from bailiwick.storage import Database, Row
 from bailiwick.vault import Vault
-
-if TYPE_CHECKING:
-    from bailiwick.audit.ed25519 import PublicKey, SigningKey
 
 
 class AuditKeys:
@@ -26,15 +23,13 @@ class AuditKeys:
         self._vault = vault
         self._log = AuditLog(database)
 
-    async def current(self) -> "SigningKey":
+    async def current(self) -> SigningKey:
         """Return the key that signs now; make the first one where there is none.
 
         Raises:
             MasterKeyError: the vault's master key is missing or another one.
         """
-        await loaded("bailiwick.audit.ed25519")
-        from bailiwick.audit import ed25519  # noqa: PLC0415 - needs cryptography, which start does not wait for
-
+        await loaded(PRIMITIVES)
         row = await self._newest()
         if row is None:
             # Where another process was quicker, its key serves as well.
@@ -43,9 +38,9 @@ class AuditKeys:
             row = await self._newest()
             assert row is not None
         private = await self._vault.open(INSTALLATION, row["sealed"], purpose=_purpose(row["kid"]))
-        return ed25519.SigningKey(row["kid"], row["number"], private)
+        return SigningKey(row["kid"], row["number"], private)
 
-    async def rotate(self, *, actor: Actor) -> "PublicKey":
+    async def rotate(self, *, actor: Actor) -> PublicKey:
         """Begin a new key, endorsed by the present one, whose private half is destroyed.
 
         Raises:
@@ -53,15 +48,13 @@ class AuditKeys:
         """
         return await self._add(await self.current(), actor)
 
-    async def list(self) -> "list[PublicKey]":
+    async def list(self) -> list[PublicKey]:
         """Return all public keys, oldest first."""
-        await loaded("bailiwick.audit.ed25519")
-        from bailiwick.audit import ed25519  # noqa: PLC0415 - as above
-
+        await loaded(PRIMITIVES)
         rows = await self._database.fetch_all(
             "select number, kid, public_key, statement, signature, endorsement from audit_keys order by number"
         )
-        return [ed25519.PublicKey(**{**row, "statement": row["statement"].encode()}) for row in rows]
+        return [PublicKey(**{**row, "statement": row["statement"].encode()}) for row in rows]
 
     async def _newest(self) -> Row | None:
         return await self._database.fetch_one(
@@ -69,16 +62,14 @@ class AuditKeys:
             "order by k.number desc limit 1"
         )
 
-    async def _add(self, predecessor: "SigningKey | None", actor: Actor) -> "PublicKey":
-        from bailiwick.audit import ed25519  # noqa: PLC0415 - as above
-
+    async def _add(self, predecessor: SigningKey | None, actor: Actor) -> PublicKey:
         at = datetime.now(UTC)
-        key, public = ed25519.new_key(predecessor, at)
+        key, public = new_key(predecessor, at)
         sealed = await self._vault.seal(INSTALLATION, key.private_key, purpose=_purpose(key.kid))
         act = Act(
             INSTALLATION, "audit_key.created" if predecessor is None else "audit_key.rotated", actor,
             f"audit_key:{key.kid}", before=None if predecessor is None else {"kid": predecessor.kid},
-            after={"kid": key.kid, "public_key": ed25519.to_text(public.public_key)},
+            after={"kid": key.kid, "public_key": to_text(public.public_key)},
         )  # fmt: skip
         try:
             async with self._database.transaction(INSTALLATION) as connection:

@@ -16,6 +16,7 @@ from bailiwick.storage import Database, Row
 from bailiwick.storage.batching import Batcher
 from bailiwick.storage.connections import Connection
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.telemetry.redacting import redacted_json
 
 # How long a caller waits for a database that is away before it hears of it.
 PATIENCE_SECONDS = 10.0
@@ -125,8 +126,10 @@ def _item_of(act: Act) -> _Item:
         "after": act.after,
         "reason": act.reason,
     }
+    # A secret that slipped in here could never be taken out again.
+    safe = redacted_json(encode(document, what="an audited act"))
     # Read back, so that what only the encoder knew (times, models) is plain when it is sorted.
-    plain = orjson.loads(encode(document, what="an audited act"))
+    plain = orjson.loads(safe)
     return act.organization_id, identifier, canonical(plain).decode()
 
 

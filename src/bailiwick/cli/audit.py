@@ -3,18 +3,22 @@
 import gzip
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, cast
+from typing import Annotated, BinaryIO, cast
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bailiwick.audit import Act, Entry, EntryFilter
 from bailiwick.audit.alarms import Alarm, AlarmRule, describe
+from bailiwick.audit.ed25519 import PublicKey, parse_public_key, to_text
+from bailiwick.audit.exporting import export_lines
+from bailiwick.audit.live import verify_chain
+from bailiwick.audit.verifying import Verdict, verify_file
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import note, notes, print_json, print_more, print_table, screen
 from bailiwick.cli.session import operator, organization_of, with_installation
@@ -84,9 +88,6 @@ def export(
     """Write an organization's whole log to a file that anybody can verify; its end is signed first."""
 
     async def write(installation: Installation) -> int:
-        # Needs cryptography, so it is imported when a command uses it.
-        from bailiwick.audit.exporting import export_lines  # noqa: PLC0415
-
         organization_id, slug = await _chain(installation, org, of_installation=installation_log)
         act = Act(organization_id, "audit.exported", operator(), f"audit:{organization_id}")
         await installation.audit.record(act)
@@ -114,8 +115,6 @@ def verify(
 
     Exit code 1 if something is found, with the first broken entry.
     """
-    from bailiwick.audit.ed25519 import parse_public_key  # noqa: PLC0415 - as above
-
     trusted = None if key is None else parse_public_key(_text_of(key))
     verdicts = with_installation(_live(trusted)) if file is None else [_verify_file(file, trusted)]
     if as_json:
@@ -134,15 +133,13 @@ def show_key(
 ) -> None:
     """Print the public keys that sign roots and exports, newest first. Keep one where the database is not."""
 
-    async def read(installation: Installation) -> list[Any]:
+    async def read(installation: Installation) -> list[PublicKey]:
         keys = installation.audit_roots.keys
         if rotate:
             await keys.rotate(actor=operator())
         else:
             await keys.current()
         return (await keys.list())[::-1]
-
-    from bailiwick.audit.ed25519 import to_text  # noqa: PLC0415 - as above
 
     found = with_installation(read)
     if as_json:
@@ -216,11 +213,9 @@ async def _chain(installation: Installation, org: str, *, of_installation: bool)
     return found.id, found.slug
 
 
-def _live(trusted: bytes | None) -> Callable[[Installation], Any]:
-    async def verify_all(installation: Installation) -> list[Any]:
-        from bailiwick.audit.live import verify_chain  # noqa: PLC0415 - needs cryptography
-
-        verdicts: list[Any] = []
+def _live(trusted: bytes | None) -> Callable[[Installation], Awaitable[list[Verdict]]]:
+    async def verify_all(installation: Installation) -> list[Verdict]:
+        verdicts: list[Verdict] = []
         for head in await installation.audit_roots.heads():
             found = await installation.organizations.find(head["organization_id"])
             name = _NEITHER if found is None else found.slug
@@ -236,15 +231,13 @@ def _live(trusted: bytes | None) -> Callable[[Installation], Any]:
     return verify_all
 
 
-def _verify_file(file: Path, trusted: bytes | None) -> Any:
-    from bailiwick.audit.verifying import verify_file  # noqa: PLC0415 - needs cryptography
-
+def _verify_file(file: Path, trusted: bytes | None) -> Verdict:
     size = file.stat().st_size if file.is_file() else 0
     with _bar(f"verifying {file.name}", size) as advance:
         return verify_file(file, key=trusted, progress=advance)
 
 
-def _tell(verdict: Any, *, name: str) -> None:
+def _tell(verdict: Verdict, *, name: str) -> None:
     subject = name or str(verdict.organization)
     if verdict.error is not None:
         where = "" if verdict.line is None else f" (line {verdict.line})"

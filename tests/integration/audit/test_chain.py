@@ -12,6 +12,7 @@ from bailiwick.audit.canonical import ZERO, digest, entry_content
 from bailiwick.kernel.errors import InvalidInputError, InvalidPayloadError
 from bailiwick.kernel.ids import INSTALLATION, new_id
 from bailiwick.storage import Database
+from bailiwick.telemetry.redacting import hide
 
 ANNA = Actor("user", "anna", "Anna Ünal 🐘", "127.0.0.1")
 
@@ -140,3 +141,14 @@ async def test_a_listing_is_newest_first_filtered_and_paged(database: Database) 
 async def test_what_json_cannot_hold_is_refused_with_the_reason(database: Database) -> None:
     with pytest.raises(InvalidPayloadError, match="U\\+0000"):
         await AuditLog(database).record(act(new_id(), reason="a\0b"))
+
+
+async def test_a_secret_that_slips_into_an_act_is_not_recorded(database: Database) -> None:
+    log = AuditLog(database)
+    acme = new_id()
+    secret = "kept-nowhere-at-all-7f3a"
+    hide(secret)
+    await log.record(act(acme, reason=f"it was {secret}", after={"url": f"https://x/{secret}"}))
+    (row,) = [row async for row in log.rows(acme)]
+    assert secret not in row["act"]
+    assert "***" in row["act"]

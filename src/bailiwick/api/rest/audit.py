@@ -12,9 +12,9 @@ from bailiwick.api.access import Acting, Admin, Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, problems
 from bailiwick.audit import Act, Actor, EntryFilter
 from bailiwick.audit.alarms import describe
+from bailiwick.audit.exporting import export_lines
 from bailiwick.installation import Installation
 from bailiwick.kernel.ids import INSTALLATION
-from bailiwick.kernel.loading import loaded
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
@@ -170,9 +170,6 @@ async def _alarms(platform: Installation, organization_id: str, limit: int, curs
 
 
 async def _export(platform: Installation, organization_id: str, slug: str, actor: Actor) -> StreamingResponse:
-    await loaded("bailiwick.audit.exporting")
-    from bailiwick.audit.exporting import export_lines  # noqa: PLC0415 - loads cryptography, at its first use
-
     await platform.audit.record(Act(organization_id, "audit.exported", actor, f"audit:{organization_id}"))
     lines = export_lines(platform.audit, platform.audit_roots, organization_id, slug)
     # Before the answer begins, so that a key that cannot be opened is told as a problem.
