@@ -67,6 +67,13 @@ where organization_id = %s and occurred_at >= %s and occurred_at < %s
   and (cardinality(%s::text[]) = 0 or type = any(%s::text[]))
 order by occurred_at limit %s"""
 
+_MEMBERS = """
+    select u.name, 'person' as kind, m.role, null::timestamptz as expires_at
+    from memberships m join users u on u.id = m.user_id where m.organization_id = %s and not u.is_disabled
+    union all
+    select name, 'key', role, expires_at from api_keys where organization_id = %s and revoked_at is null
+    order by 2 desc, 1
+"""
 _READINGS = """
 select payload from events
 where organization_id = %s and type = 'meter.read' and key = %s and occurred_at >= %s and occurred_at < %s
@@ -147,16 +154,13 @@ class SqlDesk:
         return [MeterReading.model_validate(row["payload"]) for row in rows]
 
     async def members(self) -> Sequence[Member]:
-        """Return the keys that open this organization; people come with identity."""
-        rows = await self._rows(
-            "select name, organization_id is null as is_admin, expires_at from api_keys "
-            "where (organization_id = %s or organization_id is null) and revoked_at is null order by id",
-            (self._organization_id,),
-        )
+        """Return the people of this organization and the keys that open it; owners and admins may approve."""
+        rows = await self._rows(_MEMBERS, (self._organization_id, self._organization_id))
         return [
             Member(
-                row["name"], "key", ("administrator",) if row["is_admin"] else ("organization",),
-                can_approve=row["is_admin"], expires_at=row["expires_at"],
+                row["name"], row["kind"], (row["role"],),
+                can_approve=row["kind"] == "person" and row["role"] in ("admin", "owner"),
+                expires_at=row["expires_at"],
             )
             for row in rows
         ]  # fmt: skip
