@@ -29,6 +29,8 @@ def test_a_user_is_made_with_a_link_listed_disabled_and_enabled(bailiwick: Comma
     assert bailiwick("users", "disable", "maria@example.org", "--json").document["is_disabled"]
     assert "disabled" in bailiwick("users", "list").out
     assert not bailiwick("users", "enable", "maria@example.org", "--json").document["is_disabled"]
+    assert made.document["user"]["email_verified_at"] is None
+    assert bailiwick("users", "verify", "maria@example.org", "--json").document["email_verified_at"] is not None
     assert [user["email"] for user in bailiwick("users", "list", "--json").document["items"]] == ["maria@example.org"]
 
 

@@ -65,7 +65,9 @@ def test_up_prints_the_key_once_serves_and_stops_in_order(environment: dict[str,
     second = _started_and_stopped(environment)
 
     assert re.search(r"^ +bw_[\w-]{43}$", first, re.MULTILINE)
+    assert re.search(r"^ +http://127\.0\.0\.1:\d+/setup\?token=[\w-]{43}$", first, re.MULTILINE)
     assert "bw_" not in second
+    assert "token=" not in second
     assert re.search(r"^ready in \d+\.\d s$", second, re.MULTILINE)
 
 
