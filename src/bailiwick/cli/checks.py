@@ -17,6 +17,7 @@ from bailiwick.orchestrator.health import Thresholds, judge
 from bailiwick.orchestrator.measures import measure
 from bailiwick.storage.binaries import find_postgres_binaries
 from bailiwick.storage.embedded_folder import default_data_dir
+from bailiwick.vault import MasterKeyError
 
 State = Literal["ok", "warn", "fail"]
 
@@ -55,7 +56,7 @@ def check_machine(settings: Settings) -> Iterator[Check]:
 async def check_installation(installation: Installation) -> list[Check]:
     """Return what the open installation tells: database, schema, clock, extensions, workers, work."""
     checks = [await _server(installation), await _schema(installation), await _clock(installation)]
-    checks += _extensions(installation)
+    checks += [await _master_key(installation), *_extensions(installation)]
     settings = installation.settings
     folder = (settings.data_dir or default_data_dir()) if settings.database_url is None else None
     failed = [f"{one.name}: {one.error}" for one in installation.extensions if one.state == "failed"]
@@ -155,6 +156,17 @@ async def _clock(installation: Installation) -> Check:
         return Check("clock", "ok", detail)
     state: State = "warn" if abs(skew) < _CLOCK_FAIL_SECONDS else "fail"
     return Check("clock", state, detail, "let both machines take their time from NTP")
+
+
+async def _master_key(installation: Installation) -> Check:
+    current = await installation.vault.keys.current_master()
+    if current is None:
+        return Check("master key", "ok", "nothing is sealed yet")
+    try:
+        await installation.vault.master(current)
+    except MasterKeyError as error:
+        return Check("master key", "fail", str(error), "put the master key back; without it nothing sealed opens")
+    return Check("master key", "ok", current)
 
 
 def _extensions(installation: Installation) -> Iterator[Check]:

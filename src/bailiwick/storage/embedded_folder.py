@@ -4,6 +4,7 @@ DATA/owner.lock        held by the one process that owns the server
 DATA/server.lock       held by PostgreSQL and all its backends
 DATA/server.json       where the socket is, for processes that attach
 DATA/passwords.json    the passwords of both roles, mode 0600
+DATA/master.key        wraps the keys of all that is sealed, mode 0600; made when something first is
 DATA/server.log        what PostgreSQL says (server.log.1: before that)
 DATA/postgres/         the database cluster, mode 0700
 DATA/engine/KEY/       a copy of the programs, only where root needs one
