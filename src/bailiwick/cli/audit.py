@@ -259,7 +259,9 @@ def _tell(verdict: Verdict, *, name: str) -> None:
 @contextmanager
 def _bar(label: str, total: int) -> Generator[Callable[[int], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Progress(*columns, TimeRemainingColumn(), console=notes(), transient=True) as bar:
+    console = notes()
+    hidden = not console.is_terminal
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(label, total=max(total, 1))
         yield lambda done: bar.update(task, completed=done)
 

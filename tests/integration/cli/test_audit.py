@@ -46,7 +46,7 @@ def test_an_export_is_verified_without_any_database(
     path.write_bytes(data.replace(b'"threshold":7', b'"threshold":8'))
     found = bailiwick("audit", "verify", str(path), "--json")
     assert found.code == 1
-    assert found.document["error"] == "entry 1: its hash does not fit its content, so it was edited"
+    assert found.document["error"] == "entry 2: its hash does not fit its content, so it was edited"
     assert bailiwick("audit", "verify", str(tmp_path / "none")).code != 0
     assert bailiwick("audit", "verify", str(path), "--key", "rubbish").code == 2
 
@@ -63,7 +63,7 @@ def test_the_live_database_is_verified_and_a_change_behind_our_back_is_found(
         intruder.execute("update audit_entries set act = replace(act, 'mass_reads', 'mass_roads')")
     found = bailiwick("audit", "verify")
     assert found.code == 1
-    assert "home: BROKEN: entry 1:" in found.out
+    assert "home: BROKEN: entry 2:" in found.out
 
 
 def test_a_rotated_key_is_listed_before_the_old_one(bailiwick: Command) -> None:
