@@ -67,7 +67,7 @@ class RateLimiting:
         subject = _subject(scope["state"].get("address"))
         if path in FREE_PATHS or subject is None:
             return
-        if path.startswith(_LOGIN_PREFIXES):
+        if path.startswith(_LOGIN_PREFIXES) and scope["method"] == "POST":
             await self._take_address(scope, "login", subject, self._login_rate)
         elif path.startswith(_WEBHOOK_PREFIX):
             rate = Rate(_WEBHOOKS_PER_MINUTE, _WEBHOOKS_PER_MINUTE) if self._address_rate else None

@@ -149,6 +149,7 @@ async def log_in(
 
     An unknown address and a wrong password get the same answer after the same work.
     """
+    await request.app.state.rates.login(request.scope, body.email)
     step = await platform.ways_in.logins.with_password(body.email, body.password.get_secret_value(), address=address)
     return await answer_to(step, request, response, body.session)
 
