@@ -20,6 +20,9 @@ INSTALLATION_TABLES = {
     "alembic_version": "which migrations were applied",
     "audit_keys": "public keys, which every export carries",
     "audit_key_secrets": "the sealed key that signs for the installation",
+    "plans": "what the installation offers; which organization has one is elsewhere",
+    "rate_buckets": "hashes and times; a bucket names nobody",
+    "usage_sources": "processes that report, not what they counted",
 }
 
 
