@@ -26,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from bailiwick.api.serving import Server
+from bailiwick.audit import SYSTEM
 from bailiwick.events import NewEvent
 from bailiwick.events.rejections import NewRejection
 from bailiwick.installation import Installation, Settings
@@ -108,7 +109,14 @@ async def furnish(installation: Installation) -> dict[str, str]:
     await installation.schedules.put(home, NewSchedule("hourly", "note.keep", interval_seconds=3600.0))
     await installation.limits.set(home, "kind:note.keep", max_concurrency=1)
     await installation.rejections.keep(home, [NewRejection("github", 1, "no title", "{}")])
+    await installation.service_accounts.create(home, "robot", "viewer")
+    key = await installation.keys.make("robot key", organization_id=home, service_account="robot")
+    user = await installation.accounts.create("fuzzed@example.org", "Fuzzed", actor=SYSTEM)
+    session = await installation.sessions.begin(user.id, methods=["pwd"], address=None, user_agent=None)
     return {
+        "account": "robot",
+        "key": key.record.id,
+        "session_id": session.session_id,
         "organization_ref": "home",
         "task_id": task.task_id,
         "event_id": event.event_id,
