@@ -67,7 +67,11 @@ class Export:
 
     async def _archive(self, organization_id: str, request_id: str) -> dict[str, Any]:
         request = await self._requests.get(organization_id, request_id)
-        archive = await self.collect(await self._subjects.get(organization_id, request.subject_id))
+        subject = await self._subjects.get(organization_id, request.subject_id)
+        if subject.erased_at is not None:
+            await self._requests.refuse(request, "the person was erased meanwhile; there is nothing to copy")
+            return {}
+        archive = await self.collect(subject)
         await self._requests.keep_archive(request, orjson.dumps(archive))
         return {name: section["rows"] for name, section in archive["manifest"]["sections"].items()}
 

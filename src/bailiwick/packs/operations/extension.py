@@ -13,12 +13,14 @@ from bailiwick.packs.operations.agents import AGENT_CLASSES, WORKING_DEPARTMENTS
 from bailiwick.packs.operations.dispatch import Dispatch
 from bailiwick.packs.operations.event_types import EVENT_TYPES, IssueSettled
 from bailiwick.packs.operations.history import IssueHistory
+from bailiwick.packs.operations.issue_text import stem
 from bailiwick.packs.operations.learning import Learn, learn
 from bailiwick.packs.operations.lifecycle import IssueLifecycle
 from bailiwick.packs.operations.likeness import likenesses_of
 from bailiwick.packs.operations.meters import MeterCheck, MeterChecks, check_of
 from bailiwick.packs.operations.people import declare_people
 from bailiwick.packs.operations.priority import DEFAULT_PRIORITY, priority_of_label
+from bailiwick.packs.operations.roster import match_label
 from bailiwick.packs.operations.sla import deadline
 from bailiwick.packs.operations.sweep import SlaSweep, Sweep
 from bailiwick.tasks import NewTask, Run, TaskKind
@@ -69,10 +71,17 @@ class OperationsExtension:
             registrar.staff(agent)
         declare_people(registrar)
         registrar.forgetting(likenesses_of(registrar.kernel.database).forget)
+        registrar.forgetting(_forget_words)
         _register_issues(registrar)
         _register_routine(registrar)
         for module in HEAVY_MODULES:
             registrar.warm(partial(load, module))
+
+
+def _forget_words(_: str) -> None:
+    """Drop the words and labels that were looked up, whosever they are: they are cheap to look up again."""
+    stem.cache_clear()
+    match_label.cache_clear()
 
 
 def _register_issues(registrar: Registrar) -> None:
