@@ -46,6 +46,10 @@ COMMANDS: Mapping[str, Entry] = {
     "orgs": Entry("bailiwick.cli.orgs", _KEEP, "List, create and set up organizations."),
     "users": Entry("bailiwick.cli.users", _KEEP, "List, create and disable users; make links to get in."),
     "members": Entry("bailiwick.cli.members", _KEEP, "Say who belongs to an organization, in which role; invite."),
+    "factors": Entry("bailiwick.cli.factors", _KEEP, "Second factors of people; which roles need one."),
+    "identity-providers": Entry(
+        "bailiwick.cli.identity_providers", _KEEP, "Log in with Google, Microsoft, GitHub or any OpenID Connect server."
+    ),
     "keys": Entry("bailiwick.cli.keys", _KEEP, "List, create and revoke API keys; rotate the signing key."),
     "service-accounts": Entry(
         "bailiwick.cli.service_accounts", _KEEP, "List, create, disable and remove programs' accounts."
