@@ -18,7 +18,8 @@ from bailiwick.identity.password_hashing import LANES, PASSES
 from bailiwick.installation import Installation, Settings
 from bailiwick.kernel.loading import loaded
 
-_PASSWORD = "vexed otter prints maps"  # noqa: S105 - of users who live for seconds
+# Of users who live for seconds; made anew, so that no password stands in the source.
+_PASSWORD = secrets.token_urlsafe(24)
 _PEOPLE = 2
 
 _Once = Callable[[int], Awaitable[object]]
