@@ -221,7 +221,9 @@ async def test_the_same_deliveries_from_two_processes_are_one_event_and_one_task
     with ExitStack() as stack:
         doors = [
             stack.enter_context(
-                process("publish", engine.login_url, tmp_path, f"door-{n}", organization=engine.organization_id, count=150)
+                process(
+                    "publish", engine.login_url, tmp_path, f"door-{n}", organization=engine.organization_id, count=150
+                )
             )
             for n in range(2)
         ]
@@ -245,7 +247,8 @@ async def test_the_same_keys_from_two_processes_are_one_task_each(engine: Engine
     with ExitStack() as stack:
         options = {"organization": engine.organization_id, "count": 150, "keyed": True, "at_once": 150}
         doors = [
-            stack.enter_context(process("enqueue", engine.login_url, tmp_path, f"door-{n}", **options)) for n in range(2)
+            stack.enter_context(process("enqueue", engine.login_url, tmp_path, f"door-{n}", **options))
+            for n in range(2)
         ]
         for door in doors:
             _go(door)

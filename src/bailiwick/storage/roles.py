@@ -41,12 +41,11 @@ def provide_roles(admin: psycopg.Connection[Any]) -> None:
                 admin.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
         if not _holds(admin, "pg_has_role(%s, %s, 'member')", OWNER_ROLE, ENGINE_ROLE):
             admin.execute(f"grant {ENGINE_ROLE} to {OWNER_ROLE}")
-        for role, right in (
-            (OWNER_ROLE, "create"), (OWNER_ROLE, "usage"), (ENGINE_ROLE, "create"), (ENGINE_ROLE, "usage"),
-            (APPLICATION_ROLE, "usage"),
-        ):  # fmt: skip
-            if not _holds(admin, "has_schema_privilege(%s, 'public', %s)", role, right):
-                admin.execute(f"grant {right} on schema public to {role}")
+        for role in (OWNER_ROLE, ENGINE_ROLE):
+            if not _holds(admin, "has_schema_privilege(%s, 'public', 'create')", role):
+                admin.execute(sql.SQL("grant create, usage on schema public to {}").format(sql.Identifier(role)))
+        if not _holds(admin, "has_schema_privilege(%s, 'public', 'usage')", APPLICATION_ROLE):
+            admin.execute(f"grant usage on schema public to {APPLICATION_ROLE}")
     except psycopg.errors.InsufficientPrivilege as error:
         raise DatabaseUnavailableError(
             "this database login may not make the roles that keep organizations apart; let a superuser run once, "
