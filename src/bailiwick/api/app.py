@@ -24,6 +24,7 @@ from bailiwick.api.rest import (
     keys,
     limits,
     login,
+    login_rules,
     members,
     oidc,
     organizations,
@@ -48,7 +49,7 @@ _RESOURCES: tuple[APIRouter, ...] = (
     agents.router, schedules.router, limits.router, quotas.usage, quotas.quotas, quotas.plans, catalogue.router,
     privacy.router,
     issues.router, rejected.router, webhooks.router, audit.router,
-    entrance.router, login.router, oidc.router, factors.router, identity_providers.router,
+    entrance.router, login.router, oidc.router, factors.router, identity_providers.router, login_rules.router,
     users.router, members.router, members.invitations,
     sessions.router, keys.router, service_accounts.router,
 )  # fmt: skip
