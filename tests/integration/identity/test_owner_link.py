@@ -22,7 +22,7 @@ async def test_whoever_has_the_link_becomes_administrator_and_owner_of_home(town
     assert ada.is_admin
     assert await town.memberships.find(home, ada.id) == "owner"
     assert (await town.passwords.authenticate(ada.email, GOOD, address=None)).id == ada.id
-    assert await town.acts() == ["owner_link.issued", "user.created", "password.set"]
+    assert (await town.acts())[-3:] == ["owner_link.issued", "user.created", "password.set"]
 
 
 async def test_there_is_one_first_administrator_however_many_have_the_link(town: Town) -> None:
