@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bailiwick import __version__
+from bailiwick.api.encryption import tls_context
 from bailiwick.api.serving import Server, claim_port
 from bailiwick.cli.output import note, screen
 from bailiwick.cli.session import read_settings, say_when_watched
@@ -48,7 +49,9 @@ def up(
     """
     settings = read_settings(host=host, port=port)
     configure_logs(settings.log_level)
-    # Before anything that takes time: a port in use is told at once.
+    # Before anything that takes time: a port in use or a certificate without its key is told at once.
+    if settings.tls_certificate is not None or settings.tls_key is not None:
+        tls_context(settings.tls_certificate, settings.tls_key)
     listener = claim_port(settings.host, settings.port)
     with listener:
         asyncio.run(_run(settings, listener, workers, is_worker=worker))

@@ -19,6 +19,7 @@ from bailiwick.api.doorkeeper import MAX_BODY_BYTES, MAX_DEPTH
 from bailiwick.api.encryption import tls_context
 from bailiwick.api.serving import Server
 from bailiwick.kernel.errors import InvalidInputError
+from bailiwick.main import main
 from tests.integration.api.conftest import Premises
 from tests.support.api import operations
 
@@ -173,3 +174,12 @@ async def test_a_header_block_without_end_is_cut_off(premises: Premises) -> None
                     return b""
 
         assert not (await asyncio.to_thread(flood)).startswith(b"HTTP/1.1 200")
+
+
+def test_a_certificate_without_its_key_is_told_before_anything_starts(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BAILIWICK_TLS_CERTIFICATE", str(certificate[0]))
+    monkeypatch.setenv("BAILIWICK_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    assert main(["up", "--port", "0"]) == 2
+    assert "BAILIWICK_TLS_KEY" in capsys.readouterr().err
