@@ -43,8 +43,8 @@ class Vault:
     """Envelope encryption for every organization.
 
     Nothing is read or made before something is first sealed or opened. A
-    destroyed key is out of use in this process at once, and in every other
-    within ``ERASURE_SECONDS``.
+    destroyed key is out of use in every process ``ERASURE_SECONDS`` after its
+    destruction is committed.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -19,15 +20,18 @@ from pydantic import SecretStr
 
 from bailiwick.api import create_app
 from bailiwick.audit import SYSTEM
+from bailiwick.connectors.facts import opened
+from bailiwick.connectors.issues import IssueRecord
 from bailiwick.events import NewEvent
+from bailiwick.extensions import Registrar
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation, Settings
 from bailiwick.main import main
 from bailiwick.storage.embedded import EmbeddedServer
-from bailiwick.tasks import NewTask
+from bailiwick.tasks import DiscardTask, NewTask, Run, TaskKind
 from bailiwick.telemetry.logs import configure_logs
 from bailiwick.telemetry.redacting import for_prompt
-from tests.support.api import NotesExtension, client_of
+from tests.support.api import Note, NotesExtension, client_of
 from tests.support.engine import until
 from tests.support.vaults import MASTER_KEY, dumped
 
@@ -142,6 +146,70 @@ async def repeat_in_the_engine(plant: Planted) -> list[str]:
     return [str(await installation.tasks.get(acme.id, task.task_id)) for task in tasks]
 
 
+class SpillingExtension:
+    """Tasks that make secrets themselves, as a careless handler does."""
+
+    name = "spilling"
+    version = "1"
+    migrations: Path | None = None
+
+    def register(self, registrar: Registrar) -> None:
+        async def give(run: Run, note: Note) -> object:
+            seen = await run.step("fetch", lambda: f"the token is {TOKEN}")
+            listed = await run.step("list", lambda: [TOKEN, SECRET])
+            return {"seen": seen, "listed": listed, "again": f"{TOKEN}{SECRET}"}
+
+        async def fail(run: Run, note: Note) -> object:
+            raise DiscardTask(f"GitHub refused {TOKEN}")
+
+        registrar.task_kind(TaskKind("spill.give", give, Note))
+        registrar.task_kind(TaskKind("spill.fail", fail, Note))
+
+
+async def test_a_handler_sees_what_its_journal_keeps_and_its_error_holds_no_secret(login_url: str) -> None:
+    settings = Settings(database_url=SecretStr(login_url), master_key=SecretStr(MASTER_KEY), rate_limits=False)
+    async with Installation.open(settings, extra=[SpillingExtension()]) as installation:
+        acme = await installation.organizations.create("Acme")
+        await installation.connections.add(
+            acme.id, "github", "acme/shop", {}, credentials={"token": TOKEN, "webhook_secret": SECRET}
+        )
+        async with installation.run_worker():
+            given = (await installation.queue.enqueue(acme.id, NewTask("spill.give", {}))).task_id
+            failed = (await installation.queue.enqueue(acme.id, NewTask("spill.fail", {}))).task_id
+
+            async def ended() -> bool:
+                found = [await installation.tasks.get(acme.id, one) for one in (given, failed)]
+                return [one.state for one in found] == ["completed", "discarded"]
+
+            await until(ended, "both tasks ended")
+        kept = await installation.tasks.get(acme.id, given)
+        # After a crash it would go on with these, so it had them the first time as well.
+        assert kept.result == {"seen": "the token is ***", "listed": ["***", "***"], "again": "******"}
+        assert (await installation.tasks.get(acme.id, failed)).reason == "GitHub refused ***"
+    assert_none_in("a row of the database", dumped(login_url), {"token": TOKEN, "secret": SECRET})
+
+
+async def test_a_token_that_somebody_leaks_in_an_issue_is_stored_nowhere_and_still_reported(login_url: str) -> None:
+    leaked = "ghp_" + "aB3dE6gH9k" * 3 + "aB3dE6"
+    settings = Settings(database_url=SecretStr(login_url), master_key=SecretStr(MASTER_KEY), rate_limits=False)
+    async with Installation.open(settings) as installation:
+        acme = await installation.create_organization("Acme")
+        issue = IssueRecord(
+            source="github", repository="acme/shop", number=1, title="Security: token leaked in the log",
+            body=f"Our log shows the token {leaked}; please look.", state="open",
+            created_at=datetime.now(UTC), updated_at=datetime.now(UTC), labels=("security",),
+        )  # fmt: skip
+        async with installation.run_worker():
+            await installation.events.publish(acme.id, [opened(issue)])
+
+            async def handled() -> bool:
+                return "GitHub token" in dumped(login_url)
+
+            await until(handled, "the security agent reported the token", seconds=60, every_seconds=0.5)
+    assert leaked not in dumped(login_url)
+    assert "ghp_***" in dumped(login_url)
+
+
 def log_all(plant: Planted) -> None:
     log = structlog.get_logger("bailiwick.test")
     log.info("plain", text=plant.text, nested={"a": [plant.text]}, url=f"https://x.example/?token={plant.text}")
@@ -160,8 +228,8 @@ async def test_no_secret_is_in_logs_rows_answers_or_prompts(login_url: str, log:
         answers = await repeat_over_the_api(plant)
         shown = await repeat_in_the_engine(plant)
         log_all(plant)
-        opened = await installation.connections.get(plant.acme.id, plant.connection_id)
-        assert (await installation.connections.credentials.open(opened))["token"] == TOKEN
+        connection = await installation.connections.get(plant.acme.id, plant.connection_id)
+        assert (await installation.connections.credentials.open(connection))["token"] == TOKEN
     assert_none_in("an answer of the API", answers, plant.secrets)
     assert_none_in("the log", log.getvalue(), plant.secrets)
     assert_none_in("a task", "\n".join(shown), plant.secrets)

@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+import sys
 from collections.abc import Callable
 
 import psycopg
@@ -163,3 +164,36 @@ async def test_a_data_key_put_into_another_row_is_noticed(
     )
     with pytest.raises(SealBrokenError, match="another row"):
         await another_process().open(ACME, sealed, purpose="p")
+
+
+SEALING = """
+import asyncio, sys
+from pathlib import Path
+from bailiwick.storage import Database
+from bailiwick.vault import Vault
+from bailiwick.vault.key_file import KeyFile
+
+async def main(url, file, organization_id):
+    database = Database(url)
+    await database.open()
+    sys.stdin.readline()
+    sealed = await Vault(database, KeyFile(Path(file), may_create=True)).seal(organization_id, b"x", purpose="p")
+    print(sealed.hex())
+    await database.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_programs_that_begin_at_once_make_one_key_file_and_one_data_key(
+    vault: Vault, database_url: str, key_file: KeyFile
+) -> None:
+    command = (sys.executable, "-c", SEALING, database_url, str(key_file.path), ACME)
+    programs = [
+        await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+        for _ in range(3)
+    ]
+    answers = await asyncio.gather(*(program.communicate(b"go\n") for program in programs))
+    sealed = [bytes.fromhex(answer.decode()) for answer, _ in answers]
+    assert len({one[1:17] for one in sealed}) == 1
+    assert [await vault.open(ACME, one, purpose="p") for one in sealed] == [b"x"] * 3

@@ -14,6 +14,7 @@ from bailiwick.packs.operations.departments.security_audit import audit_records
 from bailiwick.packs.operations.departments.security_compliance import check_compliance
 from bailiwick.packs.operations.departments.security_indicators import find_indicators, find_patterns
 from bailiwick.packs.operations.departments.security_threats import detect_threats
+from bailiwick.telemetry.redacting import redacted
 from tests.unit.operations.departments.desks import NOW, a_desk, an_issue
 
 # Invented values, put together here so that no scanner takes this file for a leak.
@@ -49,6 +50,21 @@ def test_secrets_are_found_and_never_shown(text: str, kind: str, certain: bool) 
     assert (found.kind, found.certain) == (kind, certain)
     for secret in (AWS, GITHUB, WEB_TOKEN, "s3cr3tPa55", "q7Xv92LmPz04TrBn", "hunter2hunter2X9"):
         assert secret not in found.masked
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (f"key {AWS} was used", "AWS access key id"),
+        (f"it is {GITHUB} now", "GitHub token"),
+        (f"use {WEB_TOKEN}", "JSON web token"),
+        ("postgres://app:s3cr3tPa55@db.internal/app", "credentials in a URL"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIEow==\n-----END RSA PRIVATE KEY-----", "private key"),
+    ],
+)
+def test_a_secret_is_still_reported_where_the_event_log_took_it_out(text: str, kind: str) -> None:
+    (found,) = find_secrets(lines_of(redacted(text)))
+    assert (found.kind, found.certain) == (kind, True)
 
 
 @pytest.mark.parametrize(
