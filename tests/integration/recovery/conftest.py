@@ -20,6 +20,8 @@ from bailiwick.recovery.making import Origin
 from bailiwick.recovery.manifest import Contents
 from bailiwick.recovery.restoring import Wanted
 from bailiwick.storage import Database
+from bailiwick.storage.binaries import BINARIES_VARIABLE
+from bailiwick.storage.embedded import EmbeddedServer
 from bailiwick.tasks import Run, TaskKind
 
 
@@ -91,6 +93,13 @@ async def kept(database: Database, login_url: str, tmp_path: Path) -> Kept:
     for number in range(3):
         await made.act(number)
     return made
+
+
+@pytest.fixture(autouse=True)
+def _programs_of_all_tests(postgres: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use the copy of PostgreSQL's programs that the tests' server made, where it had to make one (as root)."""
+    for programs in postgres.data_dir.glob("engine/*/*/*/bin"):
+        monkeypatch.setenv(BINARIES_VARIABLE, str(programs))
 
 
 @pytest.fixture
