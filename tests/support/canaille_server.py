@@ -39,7 +39,7 @@ def serve() -> None:
     with app.app_context():
         groups: dict[str, list[object]] = {}
         for name, belongs_to in PEOPLE.items():
-            person = models.User(
+            person = models.User(  # pyright: ignore[reportOptionalCall] - made at run time
                 user_name=name,
                 formatted_name=name.title(),
                 family_name=name.title(),
@@ -50,7 +50,9 @@ def serve() -> None:
             for group in belongs_to:
                 groups.setdefault(group, []).append(person)
         for group, members in groups.items():
-            Backend.instance.save(models.Group(display_name=group, members=members))
+            Backend.instance.save(
+                models.Group(display_name=group, members=members)  # pyright: ignore[reportOptionalCall] - as above
+            )
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, app, threaded=True, fd=listener.fileno())
     threading.Thread(target=_end_with_input, daemon=True).start()

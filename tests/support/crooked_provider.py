@@ -5,7 +5,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,7 +17,7 @@ from joserfc.jwk import OctKey, RSAKey
 KEY = RSAKey.generate_key(2048, {"kid": "first", "use": "sig"})
 OTHER_KEY = RSAKey.generate_key(2048, {"kid": "first", "use": "sig"})
 
-Bend = Callable[[dict[str, Any]], None]
+Bend = Callable[[dict[str, Any]], object]
 
 
 class CrookedProvider:
@@ -102,7 +102,7 @@ def _b64(document: dict[str, Any]) -> str:
 
 
 @contextmanager
-def running_crooked_provider() -> Iterator[CrookedProvider]:
+def running_crooked_provider() -> Generator[CrookedProvider]:
     """Serve for a block."""
 
     class Handler(BaseHTTPRequestHandler):

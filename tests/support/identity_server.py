@@ -4,7 +4,7 @@ import html
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +80,7 @@ class IdentityServer:
 
 
 @contextmanager
-def running_identity_server() -> Iterator[IdentityServer]:
+def running_identity_server() -> Generator[IdentityServer]:
     """Run the server for a block, as a process of its own on a free port of this machine."""
     process = subprocess.Popen(
         [sys.executable, str(_SCRIPT)],

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bailiwick.identity.oidc import PRESETS, GroupRole, ProviderPolicy, RoleGrant
-from bailiwick.identity.permissions import ROLES, covers
+from bailiwick.identity.permissions import ROLES, Role, covers
 from bailiwick.kernel.errors import InvalidInputError
 
 GROUPS = st.sampled_from(["a", "b", "c", "d"])
@@ -21,7 +21,7 @@ def test_roles_are_the_highest_that_a_held_group_gives_and_nothing_else(
 ) -> None:
     policy = ProviderPolicy(group_roles=grants, default_role=default)
     given_roles = policy.roles_for(held)
-    stated = [(grant.organization, grant.role) for grant in grants if grant.group in held]
+    stated: list[tuple[str, Role]] = [(grant.organization, grant.role) for grant in grants if grant.group in held]
     if not stated:
         assert given_roles == ({} if default is None else {default.organization: default.role})
         return

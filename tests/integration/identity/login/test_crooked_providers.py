@@ -57,7 +57,7 @@ async def test_an_honest_answer_lets_somebody_in(
     assert "client_secret" not in form
 
 
-LIES: dict[str, Callable[[dict[str, Any]], None]] = {
+LIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "nonce": lambda claims: claims.update(nonce="of another login"),
     "no nonce": lambda claims: claims.pop("nonce"),
     "issuer": lambda claims: claims.update(iss="https://other.example"),
@@ -176,21 +176,21 @@ async def test_a_provider_that_promises_to_name_itself_must(
     assert (await logged_in(browser, crooked, iss=crooked.issuer)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "bend",
-    [
-        lambda said: said.update(issuer="https://honest.example"),
-        lambda said: said.pop("token_endpoint"),
-        lambda said: said.update(jwks_uri="ftp://honest.example/keys"),
-        lambda said: said.update(authorization_endpoint=7),
-        lambda said: said.update(_status=307),
-        lambda said: said.update(_status=500),
-    ],
-)  # type: ignore[misc]
+DISCOVERIES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "of another": lambda said: said.update(issuer="https://honest.example"),
+    "without an endpoint": lambda said: said.pop("token_endpoint"),
+    "in the open": lambda said: said.update(jwks_uri="ftp://honest.example/keys"),
+    "with a number": lambda said: said.update(authorization_endpoint=7),
+    "moved elsewhere": lambda said: said.update(_status=307),
+    "broken": lambda said: said.update(_status=500),
+}
+
+
+@pytest.mark.parametrize("kind", DISCOVERIES)
 async def test_a_discovery_document_that_does_not_fit_begins_no_login(
-    platform: Platform, browser: httpx.AsyncClient, crooked: CrookedProvider, bend: Any
+    platform: Platform, browser: httpx.AsyncClient, crooked: CrookedProvider, kind: str
 ) -> None:
-    crooked.bend_metadata = bend
+    crooked.bend_metadata = DISCOVERIES[kind]
     await connected(platform, crooked)
     answer = await browser.get(START)
     assert (answer.status_code, answer.json()["code"]) == (503, "identity_provider.unavailable")

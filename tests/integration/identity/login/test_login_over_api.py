@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-import pyotp
 import pytest
+from pyotp.totp import TOTP
 
 from bailiwick.audit import SYSTEM
 from bailiwick.identity.accounts import User
@@ -18,10 +18,10 @@ def bearer(answer: httpx.Response) -> dict[str, str]:
     return {"authorization": f"Bearer {answer.json()['tokens']['access']}"}
 
 
-async def with_totp(platform: Platform, user: User) -> tuple[pyotp.TOTP, list[str]]:
+async def with_totp(platform: Platform, user: User) -> tuple[TOTP, list[str]]:
     """Set an authenticator up by the code of a minute ago, so that the present one is fresh."""
     totp = platform.ways.totp
-    authenticator = pyotp.TOTP((await totp.enrol(user.id, user.email)).secret)
+    authenticator = TOTP((await totp.enrol(user.id, user.email)).secret)
     before = datetime.now(UTC) - timedelta(minutes=1)
     return authenticator, await totp.confirm(user.id, authenticator.at(before), actor=SYSTEM, at=before)
 
@@ -196,7 +196,7 @@ async def test_an_organization_makes_its_owners_set_a_second_factor_up(
     assert skipped.status_code == 409
     enrolment = (await browser.post("/api/v1/login/enrolment", json=go_on)).json()
     assert enrolment["qr_svg"].startswith("<svg")
-    code = pyotp.TOTP(enrolment["secret"]).now()
+    code = TOTP(enrolment["secret"]).now()
     done = await browser.post("/api/v1/login/enrolment/confirm", json={**go_on, "code": code})
     assert (done.json()["state"], len(done.json()["recovery_codes"])) == ("done", 10)
     assert (await platform.begun(browser, "maria")).json()["state"] == "second_factor"
@@ -224,7 +224,7 @@ async def test_what_changes_a_way_in_wants_a_fresh_proof(platform: Platform, bro
     bare = await browser.post(f"{me}/factors/totp", json={}, headers=who)
     assert (bare.status_code, bare.json()["code"]) == (403, "confirmation.needed")
     enrolment = (await browser.post(f"{me}/factors/totp", json={"password": PASSWORD}, headers=who)).json()
-    authenticator = pyotp.TOTP(enrolment["secret"])
+    authenticator = TOTP(enrolment["secret"])
     code = authenticator.at(datetime.now(UTC) - timedelta(seconds=30))
     codes = await browser.post(f"{me}/factors/totp/confirm", json={"code": code}, headers=who)
     assert len(codes.json()["recovery_codes"]) == 10

@@ -4,8 +4,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
-import pyotp
 import pytest
+from pyotp.totp import TOTP
 
 from bailiwick.audit import SYSTEM
 from bailiwick.identity.second_factors import MAX_FAILURES, Proof, TooManyCodesError
@@ -15,11 +15,11 @@ from tests.integration.identity.login.conftest import Platform
 NOON = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
 
-async def enrolled(platform: Platform, name: str = "maria") -> tuple[str, pyotp.TOTP, list[str]]:
+async def enrolled(platform: Platform, name: str = "maria") -> tuple[str, TOTP, list[str]]:
     """A user with an authenticator, confirmed a minute before noon."""
     user = await platform.person(name)
     enrolment = await platform.ways.totp.enrol(user.id, user.email)
-    authenticator = pyotp.TOTP(enrolment.secret)
+    authenticator = TOTP(enrolment.secret)
     before = NOON - timedelta(minutes=1)
     codes = await platform.ways.totp.confirm(user.id, authenticator.at(before), actor=SYSTEM, at=before)
     return user.id, authenticator, codes
@@ -48,11 +48,11 @@ async def test_the_secret_is_stored_sealed(platform: Platform) -> None:
 async def test_an_authenticator_counts_only_after_its_first_code(platform: Platform) -> None:
     totp = platform.ways.totp
     user = await platform.person("maria")
-    first = pyotp.TOTP((await totp.enrol(user.id, user.email)).secret)
+    first = TOTP((await totp.enrol(user.id, user.email)).secret)
     assert not await totp.check(user.id, first.at(NOON), at=NOON)
     with pytest.raises(InvalidInputError, match="next one"):
         await totp.confirm(user.id, "000000", actor=SYSTEM, at=NOON)
-    second = pyotp.TOTP((await totp.enrol(user.id, user.email)).secret)
+    second = TOTP((await totp.enrol(user.id, user.email)).secret)
     with pytest.raises(InvalidInputError):
         await totp.confirm(user.id, first.at(NOON), actor=SYSTEM, at=NOON)
     assert len(await totp.confirm(user.id, second.at(NOON), actor=SYSTEM, at=NOON)) == 10
