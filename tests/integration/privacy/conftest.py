@@ -87,7 +87,7 @@ class Bureau:
             state = (await self.installation.privacy.requests.get(organization.id, request_id)).state
             return state if state != "pending" else None
 
-        state = await until(ended, "the request ends", seconds=50, every_seconds=0.05)
+        state = await until(ended, "the request ends", seconds=100, every_seconds=0.05)
         assert state in states
         return state
 

@@ -31,6 +31,10 @@ from tests.integration.privacy.conftest import CLERK, MASTER_KEY, Bureau
 from tests.support.engine import until
 
 
+# Whole installations at work; a busy machine takes its time.
+pytestmark = pytest.mark.timeout(180)
+
+
 @dataclass(frozen=True)
 class Person:
     email: str
