@@ -26,11 +26,15 @@ from bailiwick.events import NewEvent
 from bailiwick.extensions import Registrar
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation, Settings
+from bailiwick.installation.sealed_columns import SEALED_COLUMNS
+from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.main import main
+from bailiwick.privacy.identifiers import Identifier
 from bailiwick.storage.embedded import EmbeddedServer
 from bailiwick.tasks import DiscardTask, NewTask, Run, TaskKind
 from bailiwick.telemetry.logs import configure_logs
 from bailiwick.telemetry.redacting import for_prompt
+from bailiwick.vault.rotation import Rotation
 from tests.support.api import Note, NotesExtension, client_of
 from tests.support.engine import until
 from tests.support.vaults import MASTER_KEY, dumped
@@ -309,3 +313,25 @@ def test_no_secret_is_in_the_data_folder_or_the_servers_environment(
     for path in files:
         content = path.read_bytes()
         assert not any(canary in content for canary in canaries), path
+
+
+async def test_every_named_sensitive_field_is_sealed_anew_by_a_rotation_and_still_opens(login_url: str) -> None:
+    settings = Settings(database_url=SecretStr(login_url), master_key=SecretStr(MASTER_KEY), rate_limits=False,
+                        password_memory_mib=12)  # fmt: skip
+    async with Installation.open(settings) as installation:
+        plant = await planted(installation, login_url)
+        ada = Identifier.of("email", "ada@example.org")
+        subject = await installation.privacy.subjects.register(plant.acme.id, [ada], actor=SYSTEM)
+        rotation = Rotation(installation.database, installation.vault, SEALED_COLUMNS, lambda _: None)
+        organizations = [INSTALLATION, plant.acme.id]
+        # Of the organization, of Ada in it, of the platform, of Ada as a user.
+        assert await rotation.add_versions(organizations) == 4
+        reports = await rotation.reseal(organizations)
+        assert {(one.table, one.resealed) for one in reports if one.resealed} == {
+            ("connections", 1), ("subject_hash_keys", 1), ("subject_identifiers", 1), ("totp_secrets", 1),
+            ("signing_keys", 1),
+        }  # fmt: skip
+        assert not any(one.broken or one.erased or one.current for one in reports)
+        connection = await installation.connections.get(plant.acme.id, plant.connection_id)
+        assert (await installation.connections.credentials.open(connection))["token"] == TOKEN
+        assert await installation.privacy.subjects.identifiers(plant.acme.id, subject.id) == [ada]
