@@ -30,7 +30,6 @@ from bailiwick.privacy.scanning import Scanner
 from tests.integration.privacy.conftest import CLERK, MASTER_KEY, Bureau
 from tests.support.engine import until
 
-
 # Whole installations at work; a busy machine takes its time.
 pytestmark = pytest.mark.timeout(180)
 
