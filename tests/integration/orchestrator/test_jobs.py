@@ -18,13 +18,14 @@ class TestSchedules:
         for organization_id, extra in ((platform.organization_id, {}), (platform.home_id, installations)):
             page = await platform.installation.schedules.list(organization_id, limit=100)
             found = {one.name: one for one in page.items if one.name.startswith("system.")}
-            assert found.keys() - {"system.retain"} == (JOBS | extra).keys()
+            nightly = {"system.retain", "system.sessions"}
+            assert found.keys() - nightly == (JOBS | extra).keys()
             for name, seconds in (JOBS | extra).items():
                 assert found[name].interval_seconds == seconds
                 assert (found[name].overlap, found[name].catch_up) == ("skip", "latest")
                 assert found[name].jitter_seconds > 0
                 assert found[name].next_fire_at is not None
-            assert ("system.retain" in found) == bool(extra)
+            assert found.keys() & nightly == (nightly if extra else set())
 
     async def test_a_job_is_paused_resumed_and_run_now_and_remembers_its_last_run(self, platform: Platform) -> None:
         schedules, org = platform.installation.schedules, platform.organization_id
