@@ -5,13 +5,13 @@ import errno
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bailiwick.audit import Act, Actor, AuditLog
 from bailiwick.kernel.errors import BailiwickError, CannotDetermineError, DiskFullError
 from bailiwick.kernel.ids import INSTALLATION
+from bailiwick.kernel.loading import load
 from bailiwick.recovery import archive
-from bailiwick.recovery.drilling import DrillReport, drill
 from bailiwick.recovery.errors import BackupFailedError
 from bailiwick.recovery.folder import BackupFolder
 from bailiwick.recovery.keeping import KeepRule, kept
@@ -21,7 +21,12 @@ from bailiwick.recovery.programs import Halt
 from bailiwick.recovery.records import BackupRecord, BackupRecords
 from bailiwick.storage import Database
 
+if TYPE_CHECKING:
+    from bailiwick.recovery.drilling import DrillReport
+
 Result = TypeVar("Result")
+# Few processes ever drill, and every one starts.
+_DRILLING = "bailiwick.recovery.drilling"
 SETTING = "BAILIWICK_BACKUP_DIR"
 
 
@@ -124,7 +129,7 @@ class Backups:
 
     async def drill(
         self, name: str | None = None, *, actor: Actor, kind: Kind = "dump", progress: Progress = _say_nothing
-    ) -> DrillReport:
+    ) -> "DrillReport":
         """Prove a backup, by default the newest dump, by starting it; records what was found.
 
         Raises:
@@ -135,7 +140,11 @@ class Backups:
         if folder is None:
             raise CannotDetermineError(f"the folder of backups (set {SETTING}, or name a backup)")
         path = folder.find(name, kind if name is None else None)
-        report = await _in_thread(lambda halt: drill(path, migrations=self._migrations, progress=progress, halt=halt))
+
+        def prove(halt: Halt) -> "DrillReport":
+            return load(_DRILLING).drill(path, migrations=self._migrations, progress=progress, halt=halt)
+
+        report = await _in_thread(prove)
         await self.records.note_drill(path, datetime.now(UTC), "; ".join(report.problems))
         told = {"is_good": report.is_good, "problems": report.problems[:10]}
         await self._audit.record(Act(INSTALLATION, "backup.drilled", actor, f"backup:{path.name}", after=told))
