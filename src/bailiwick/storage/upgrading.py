@@ -9,7 +9,7 @@ from alembic.config import Config
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
-from bailiwick.storage.roles import OWNER_ROLE
+from bailiwick.storage.roles import APPLICATION_ROLE, OWNER_ROLE
 
 
 def upgrade(url: str, script_location: Path, locations: Sequence[Path]) -> None:
@@ -27,5 +27,8 @@ def upgrade(url: str, script_location: Path, locations: Sequence[Path]) -> None:
             config.set_main_option("version_locations", "\n".join(str(path) for path in locations))
             config.attributes["connection"] = connection
             command.upgrade(config, "heads")
+            # The application tells its doctor where the schema stands; it changes nothing of it.
+            connection.exec_driver_sql(f"grant select on alembic_version to {APPLICATION_ROLE}")
+            connection.commit()
     finally:
         engine.dispose()
