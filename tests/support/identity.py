@@ -9,9 +9,9 @@ from psycopg.rows import dict_row
 
 from bailiwick.audit import SYSTEM, AuditLog
 from bailiwick.identity import Keys, Organizations, ServiceAccounts, Sessions, SigningKeys
-from bailiwick.identity.accounts import Accounts, User
-from bailiwick.identity.memberships import Memberships
-from bailiwick.identity.permissions import Role
+from bailiwick.identity.people.accounts import Accounts, User
+from bailiwick.identity.people.memberships import Memberships
+from bailiwick.identity.people.permissions import Role
 from bailiwick.storage import Database
 from bailiwick.storage.database import trusted
 from bailiwick.vault import Vault

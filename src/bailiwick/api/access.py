@@ -9,7 +9,7 @@ from fastapi.dependencies.models import Dependant
 
 from bailiwick.audit import Actor
 from bailiwick.identity import Caller, Organization
-from bailiwick.identity.permissions import PERMISSIONS
+from bailiwick.identity.people.permissions import PERMISSIONS
 from bailiwick.installation import HOME, Installation
 from bailiwick.kernel.errors import ForbiddenError, InternalError, InvalidInputError, NotFoundError
 

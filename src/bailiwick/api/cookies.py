@@ -15,8 +15,8 @@ from starlette.types import Scope
 
 from bailiwick.api.client_address import TrustedProxies, is_loopback
 from bailiwick.identity import BrowserSession
-from bailiwick.identity.refresh_tokens import LONGEST_LIFETIME
-from bailiwick.identity.session_tokens import csrf_of
+from bailiwick.identity.tokens.refresh_tokens import LONGEST_LIFETIME
+from bailiwick.identity.tokens.session_tokens import csrf_of
 from bailiwick.kernel.errors import ForbiddenError
 
 CSRF_HEADER = "x-csrf-token"

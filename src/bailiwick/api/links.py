@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 
-from bailiwick.identity.one_time_links import MAX_TOKEN_CHARACTERS
+from bailiwick.identity.people.one_time_links import MAX_TOKEN_CHARACTERS
 
 router = APIRouter(tags=["entrance"], default_response_class=PlainTextResponse)
 

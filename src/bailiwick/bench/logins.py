@@ -14,7 +14,7 @@ from bailiwick.bench.report import Report
 from bailiwick.bench.rivals.measuring import percentile
 from bailiwick.bench.rivals.scratch import scratch_database
 from bailiwick.bench.server import bench_server
-from bailiwick.identity.password_hashing import LANES, PASSES
+from bailiwick.identity.login.password_hashing import LANES, PASSES
 from bailiwick.installation import Installation, Settings
 from bailiwick.kernel.loading import loaded
 

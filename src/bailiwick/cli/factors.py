@@ -8,7 +8,7 @@ from bailiwick.cli.options import HOME, AsJson, Org, Yes
 from bailiwick.cli.output import note, print_json, print_table, screen
 from bailiwick.cli.session import operator, with_installation, with_organization
 from bailiwick.identity import Organization
-from bailiwick.identity.totp import Enrolment
+from bailiwick.identity.factors.totp import Enrolment
 from bailiwick.installation import Installation
 
 app = typer.Typer(no_args_is_help=True)

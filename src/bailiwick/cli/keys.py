@@ -10,7 +10,7 @@ from bailiwick.cli.options import AsJson, Cursor, Limit
 from bailiwick.cli.output import note, print_json, print_more, print_table, screen
 from bailiwick.cli.session import organization_of, with_installation
 from bailiwick.identity import MACHINE, IssuedKey, KeyRecord
-from bailiwick.identity.signing import SigningKeyRecord
+from bailiwick.identity.tokens.signing import SigningKeyRecord
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.storage.pages import Page

@@ -9,9 +9,9 @@ from bailiwick.cli.output import note, print_json, print_more, print_table, scre
 from bailiwick.cli.session import with_organization
 from bailiwick.cli.users import ACTOR, Email
 from bailiwick.identity import Organization
-from bailiwick.identity.invitations import INVITATION_DAYS, Invitation
-from bailiwick.identity.memberships import Member
-from bailiwick.identity.permissions import parse_role
+from bailiwick.identity.people.invitations import INVITATION_DAYS, Invitation
+from bailiwick.identity.people.memberships import Member
+from bailiwick.identity.people.permissions import parse_role
 from bailiwick.installation import Installation
 from bailiwick.storage.pages import Page
 

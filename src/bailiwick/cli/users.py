@@ -9,8 +9,8 @@ from bailiwick.cli.options import AsJson, Cursor, Limit
 from bailiwick.cli.output import note, print_json, print_more, print_table, screen
 from bailiwick.cli.passwords import ask_password
 from bailiwick.cli.session import with_installation
-from bailiwick.identity.accounts import User
 from bailiwick.identity.model import MACHINE
+from bailiwick.identity.people.accounts import User
 from bailiwick.installation import Installation
 from bailiwick.storage.pages import Page
 

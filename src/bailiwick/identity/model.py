@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from bailiwick.audit import Actor
-from bailiwick.identity.permissions import PERMISSIONS
+from bailiwick.identity.people.permissions import PERMISSIONS
 
 CallerKind = Literal["user", "key", "service", "system"]
 

@@ -30,12 +30,12 @@ from bailiwick.extensions import (
     privacy as privacy_extension,
 )
 from bailiwick.identity import Keys, Organization, Organizations, ServiceAccounts, Sessions, SigningKeys
-from bailiwick.identity.accounts import Accounts
-from bailiwick.identity.invitations import Invitations
-from bailiwick.identity.memberships import Memberships
-from bailiwick.identity.owner_link import OwnerLink
-from bailiwick.identity.password_resets import PasswordResets
-from bailiwick.identity.passwords import Passwords
+from bailiwick.identity.login.password_resets import PasswordResets
+from bailiwick.identity.login.passwords import Passwords
+from bailiwick.identity.people.accounts import Accounts
+from bailiwick.identity.people.invitations import Invitations
+from bailiwick.identity.people.memberships import Memberships
+from bailiwick.identity.people.owner_link import OwnerLink
 from bailiwick.identity.quotas import Metering, Plans, Quotas, RateLimiter
 from bailiwick.identity.quotas.keeper import QuotaKeeper
 from bailiwick.installation.collector import relax_collector

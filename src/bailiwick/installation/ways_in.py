@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from bailiwick.identity.ceremonies import Ceremonies
-from bailiwick.identity.confirmations import Confirmations
-from bailiwick.identity.login_rules import LoginRules
-from bailiwick.identity.logins import Logins
+from bailiwick.identity.factors.ceremonies import Ceremonies
+from bailiwick.identity.factors.passkeys import Passkeys
+from bailiwick.identity.factors.recovery_codes import RecoveryCodes
+from bailiwick.identity.factors.second_factors import SecondFactors
+from bailiwick.identity.factors.totp import Totp
+from bailiwick.identity.login.confirmations import Confirmations
+from bailiwick.identity.login.login_rules import LoginRules
+from bailiwick.identity.login.logins import Logins
 from bailiwick.identity.oidc import Admissions, IdentityProviders, OidcLogins
 from bailiwick.identity.oidc.mapping import RoleMapping
-from bailiwick.identity.passkeys import Passkeys
-from bailiwick.identity.recovery_codes import RecoveryCodes
-from bailiwick.identity.second_factors import SecondFactors
-from bailiwick.identity.totp import Totp
 
 if TYPE_CHECKING:
     from bailiwick.installation.installation import Installation

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bailiwick.events import EventType, NewEvent
 from bailiwick.extensions import Kernel
-from bailiwick.identity.session_tokens import Replay
+from bailiwick.identity.tokens.session_tokens import Replay
 from bailiwick.tasks import Run
 
 KIND = "system.sessions"

@@ -150,9 +150,7 @@ class Journal:
     ) -> dict[object, Ended]:
         # A batch sent again after a lost answer finds its tasks ended by itself. A
         # cancellation leaves the fence as it was but another state.
-        rows = await self._channels["finish"].call(
-            "select * from task_ends(%s::uuid[])", (task_ids,)
-        )
+        rows = await self._channels["finish"].call("select * from task_ends(%s::uuid[])", (task_ids,))
         return {
             row["task_id"]: Ended(True, row["task_lane"] != "", woke_parent=True)
             for row in rows

@@ -7,7 +7,7 @@ import pytest
 
 from bailiwick.api.doorkeeper import is_open
 from bailiwick.audit import SYSTEM
-from bailiwick.identity.permissions import GRANTS, ROLES, Role
+from bailiwick.identity.people.permissions import GRANTS, ROLES, Role
 from tests.integration.api.conftest import Premises
 from tests.support.api import Operation, operations
 from tests.support.api_furnishing import ask, furnish

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from bailiwick.audit import SYSTEM
-from bailiwick.identity.accounts import User
-from bailiwick.identity.permissions import ROLES, Role
+from bailiwick.identity.people.accounts import User
+from bailiwick.identity.people.permissions import ROLES, Role
 from bailiwick.kernel.ids import INSTALLATION
 from tests.integration.api.conftest import Premises
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from bailiwick.audit import SYSTEM
 from bailiwick.identity import Caller
-from bailiwick.identity.permissions import GRANTS
+from bailiwick.identity.people.permissions import GRANTS
 from bailiwick.installation import Installation, Settings
 from bailiwick.kernel.errors import UnauthorizedError
 from tests.integration.cli.conftest import Command

@@ -59,7 +59,7 @@ def test_organizations_keys_and_agents(bailiwick: Command):
     assert {one["slug"] for one in bailiwick("orgs", "list", "--json").document["items"]} == {"acme-shops", "home"}
     key = bailiwick("keys", "create", "ci", "--org", "acme-shops", "--json").document["key"]
     assert re.fullmatch(r"bw_[\w-]{43}", key)
-    assert bailiwick("keys", "revoke", "ci", "--json").document == {"revoked": "ci"}
+    assert bailiwick("keys", "revoke", "ci", "--json").document == {"revoked": "ci", "count": 1}
     assert bailiwick("keys", "revoke", "ci").code == 1
     agents = bailiwick("agents", "list", "--org", "acme-shops", "--json").document["items"]
     assert {"name", "kind", "tasks", "success", "p50_seconds", "p95_seconds", "in_hand"} <= agents[0].keys()

@@ -4,13 +4,13 @@ import psycopg
 import pytest
 
 from bailiwick.audit import SYSTEM, AuditLog
-from bailiwick.identity.accounts import Accounts, User
-from bailiwick.identity.invitations import Invitations
-from bailiwick.identity.memberships import Memberships
+from bailiwick.identity.login.password_resets import PasswordResets
+from bailiwick.identity.login.passwords import Passwords
 from bailiwick.identity.organizations import Organizations
-from bailiwick.identity.owner_link import OwnerLink
-from bailiwick.identity.password_resets import PasswordResets
-from bailiwick.identity.passwords import Passwords
+from bailiwick.identity.people.accounts import Accounts, User
+from bailiwick.identity.people.invitations import Invitations
+from bailiwick.identity.people.memberships import Memberships
+from bailiwick.identity.people.owner_link import OwnerLink
 from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.storage import Database
 

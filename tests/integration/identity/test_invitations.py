@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from bailiwick.audit import SYSTEM, Actor
-from bailiwick.identity.one_time_links import LinkRefusedError
-from bailiwick.identity.password_rules import PasswordRefusedError
+from bailiwick.identity.login.password_rules import PasswordRefusedError
+from bailiwick.identity.people.one_time_links import LinkRefusedError
 from bailiwick.kernel.errors import ConflictError, ForbiddenError, NotFoundError
 from tests.integration.identity.conftest import BETTER, GOOD, Town
 

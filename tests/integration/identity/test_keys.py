@@ -6,8 +6,8 @@ import pytest
 
 from bailiwick.audit import SYSTEM
 from bailiwick.identity import MACHINE, Caller
-from bailiwick.identity.accounts import User
-from bailiwick.identity.permissions import GRANTS, PERMISSIONS, ROLES, Role
+from bailiwick.identity.people.accounts import User
+from bailiwick.identity.people.permissions import GRANTS, PERMISSIONS, ROLES, Role
 from bailiwick.kernel.errors import (
     ConflictError,
     ForbiddenError,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from bailiwick.audit import Actor
-from bailiwick.identity.permissions import ROLES, Role, covers
+from bailiwick.identity.people.permissions import ROLES, Role, covers
 from bailiwick.kernel.errors import ConflictError, ForbiddenError, NotFoundError
 from bailiwick.storage import Database
 from tests.integration.identity.conftest import Town

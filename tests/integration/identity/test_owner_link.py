@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bailiwick.audit import SYSTEM
-from bailiwick.identity.one_time_links import LinkRefusedError
+from bailiwick.identity.people.one_time_links import LinkRefusedError
 from bailiwick.kernel.errors import ConflictError, InvalidInputError
 from tests.integration.identity.conftest import BETTER, GOOD, Town
 

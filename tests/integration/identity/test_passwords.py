@@ -6,10 +6,10 @@ import time
 import pytest
 
 from bailiwick.audit import SYSTEM
-from bailiwick.identity.login_throttle import TooManyAttemptsError
-from bailiwick.identity.one_time_links import LinkRefusedError
-from bailiwick.identity.password_rules import PasswordRefusedError
-from bailiwick.identity.passwords import Passwords
+from bailiwick.identity.login.login_throttle import TooManyAttemptsError
+from bailiwick.identity.login.password_rules import PasswordRefusedError
+from bailiwick.identity.login.passwords import Passwords
+from bailiwick.identity.people.one_time_links import LinkRefusedError
 from bailiwick.kernel.errors import ForbiddenError, UnauthorizedError
 from bailiwick.kernel.ids import INSTALLATION
 from tests.integration.identity.conftest import BETTER, GOOD, Town

@@ -6,8 +6,8 @@ import pytest
 
 from bailiwick.audit import SYSTEM
 from bailiwick.identity import TokenPair
-from bailiwick.identity.permissions import GRANTS
-from bailiwick.identity.session_tokens import Replay
+from bailiwick.identity.people.permissions import GRANTS
+from bailiwick.identity.tokens.session_tokens import Replay
 from bailiwick.kernel.errors import NotFoundError, TokenRefusedError, UnauthorizedError
 from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database

@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from bailiwick.api.access import Needs, query_names
 from bailiwick.api.doorkeeper import is_open
-from bailiwick.identity.permissions import OPERATIONS as OPERATIONS_TABLE
+from bailiwick.identity.people.permissions import OPERATIONS as OPERATIONS_TABLE
 from bailiwick.kernel.errors import InternalError
 from tests.support.api import Operation, operations, unserved_app
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.identity.accounts import checked_name, normal_email
+from bailiwick.identity.people.accounts import checked_name, normal_email
 from bailiwick.kernel.errors import InvalidInputError
 
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.identity import MACHINE, Caller
-from bailiwick.identity.key_bounds import KeyBounds, organization_bounds
-from bailiwick.identity.permissions import GRANTS, PERMISSIONS, ROLES, Role
+from bailiwick.identity.people.permissions import GRANTS, PERMISSIONS, ROLES, Role
+from bailiwick.identity.tokens.key_bounds import KeyBounds, organization_bounds
 from bailiwick.kernel.errors import ForbiddenError, InvalidInputError
 
 PLACE = "0199b6ff-b66f-7000-8000-000000000002"

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bailiwick.identity.password_hashing import DEFAULT_MEMORY_MIB, PasswordHashing
+from bailiwick.identity.login.password_hashing import DEFAULT_MEMORY_MIB, PasswordHashing
 from bailiwick.kernel.errors import UnavailableError
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bailiwick.identity.breached_passwords import BreachedPasswords
-from bailiwick.identity.password_rules import (
+from bailiwick.identity.login.breached_passwords import BreachedPasswords
+from bailiwick.identity.login.password_rules import (
     MAX_BYTES,
     MIN_CHARACTERS,
     PasswordRefusedError,

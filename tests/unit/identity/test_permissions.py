@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bailiwick.identity.permissions import (
+from bailiwick.identity.people.permissions import (
     GRANTS,
     OPERATIONS,
     PERMISSIONS,
@@ -20,7 +20,7 @@ from bailiwick.identity.permissions import (
 )
 from bailiwick.kernel.errors import InternalError, InvalidInputError
 
-_TABLE = files("bailiwick.identity").joinpath("permissions.toml").read_text(encoding="utf-8")
+_TABLE = files("bailiwick.identity.people").joinpath("permissions.toml").read_text(encoding="utf-8")
 
 roles = st.sampled_from(ROLES)
 permissions = st.sampled_from(sorted(PERMISSIONS))

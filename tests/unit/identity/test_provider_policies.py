@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bailiwick.identity.oidc import PRESETS, GroupRole, ProviderPolicy, RoleGrant
-from bailiwick.identity.permissions import ROLES, Role, covers
+from bailiwick.identity.people.permissions import ROLES, Role, covers
 from bailiwick.kernel.errors import InvalidInputError
 
 GROUPS = st.sampled_from(["a", "b", "c", "d"])

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from bailiwick.identity.session_tokens import (
+from bailiwick.identity.tokens.session_tokens import (
     COOKIE_PREFIX,
     REFRESH_PREFIX,
     csrf_of,

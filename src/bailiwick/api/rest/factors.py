@@ -12,11 +12,11 @@ from bailiwick.api.login_cookie import give_browser_secret
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.api.rest.pages import problems
 from bailiwick.api.rest.people import own_user
-from bailiwick.identity.accounts import User
-from bailiwick.identity.confirmations import Wanted
-from bailiwick.identity.passkeys import MAX_NAME_CHARACTERS, PasskeyOptions
-from bailiwick.identity.second_factors import FactorKind, Proof
-from bailiwick.identity.totp import Enrolment
+from bailiwick.identity.factors.passkeys import MAX_NAME_CHARACTERS, PasskeyOptions
+from bailiwick.identity.factors.second_factors import FactorKind, Proof
+from bailiwick.identity.factors.totp import Enrolment
+from bailiwick.identity.login.confirmations import Wanted
+from bailiwick.identity.people.accounts import User
 from bailiwick.installation import Installation
 
 router = APIRouter(prefix="/users/me", tags=["factors"])

@@ -11,7 +11,7 @@ from bailiwick.api.authentication import Authentication
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.identity import KeyRecord
-from bailiwick.identity.permissions import Role
+from bailiwick.identity.people.permissions import Role
 
 router = APIRouter(prefix="/keys", tags=["keys"])
 

@@ -21,8 +21,8 @@ from bailiwick.api.rest.pages import Request as Body
 from bailiwick.api.rest.pages import problems
 from bailiwick.api.rest.people import UserView, view_of_user
 from bailiwick.api.rest.sessions import TokenPairView
-from bailiwick.identity.logins import LoggedIn, LoginStep, SecondFactorNeeded
-from bailiwick.identity.second_factors import FactorKind, Proof
+from bailiwick.identity.factors.second_factors import FactorKind, Proof
+from bailiwick.identity.login.logins import LoggedIn, LoginStep, SecondFactorNeeded
 from bailiwick.installation import Installation
 from bailiwick.kernel.ids import INSTALLATION
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 from bailiwick.api.access import Acting, Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.api.rest.pages import problems
-from bailiwick.identity.permissions import Role
+from bailiwick.identity.people.permissions import Role
 
 router = APIRouter(prefix="/login-rules", tags=["login"])
 

@@ -10,7 +10,7 @@ from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant, check
 from bailiwick.api.rest.pages import Cursor, Limit, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.api.rest.people import Email, LinkView, RoleName, link_to, rank_of
-from bailiwick.identity.permissions import Role
+from bailiwick.identity.people.permissions import Role
 
 router = APIRouter(prefix="/members", tags=["members"])
 invitations = APIRouter(prefix="/invitations", tags=["members"])

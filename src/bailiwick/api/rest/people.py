@@ -7,10 +7,10 @@ from fastapi import Request
 from pydantic import BaseModel, Field, SecretStr
 
 from bailiwick.identity import Caller, Organization
-from bailiwick.identity.accounts import User
-from bailiwick.identity.one_time_links import MAX_TOKEN_CHARACTERS
-from bailiwick.identity.password_rules import MAX_BYTES, MIN_CHARACTERS
-from bailiwick.identity.permissions import Role, highest_role
+from bailiwick.identity.login.password_rules import MAX_BYTES, MIN_CHARACTERS
+from bailiwick.identity.people.accounts import User
+from bailiwick.identity.people.one_time_links import MAX_TOKEN_CHARACTERS
+from bailiwick.identity.people.permissions import Role, highest_role
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import ForbiddenError
 

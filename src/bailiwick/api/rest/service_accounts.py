@@ -10,7 +10,7 @@ from bailiwick.api.access import Address, Anybody, Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.identity import ServiceAccount
-from bailiwick.identity.permissions import Role
+from bailiwick.identity.people.permissions import Role
 
 router = APIRouter(prefix="/service-accounts", tags=["keys"])
 

@@ -20,7 +20,7 @@ from bailiwick.api.rest.people import (
     own_user,
     view_of_user,
 )
-from bailiwick.identity.permissions import Role
+from bailiwick.identity.people.permissions import Role
 
 router = APIRouter(prefix="/users", tags=["users"])
 

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode, urlsplit
 
-from bailiwick.identity.ceremonies import Ceremonies, Ceremony
+from bailiwick.identity.factors.ceremonies import Ceremonies, Ceremony
 from bailiwick.identity.oidc.discovery import Discovery, ProviderMetadata
 from bailiwick.identity.oidc.errors import IdentityProviderError, IdentityUnprovenError
 from bailiwick.identity.oidc.github import GitHubEndpoints, read_user

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bailiwick.audit import Act, Actor, AuditLog
-from bailiwick.identity.accounts import Accounts, User
 from bailiwick.identity.oidc.errors import IdentityRefusedError
 from bailiwick.identity.oidc.flow import Asserted
 from bailiwick.identity.oidc.mapping import RoleMapping
 from bailiwick.identity.oidc.providers import IdentityProvider
+from bailiwick.identity.people.accounts import Accounts, User
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import INSTALLATION, parse_id
 from bailiwick.storage import Database

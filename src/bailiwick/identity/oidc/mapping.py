@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import structlog
 
 from bailiwick.audit import Actor
-from bailiwick.identity.memberships import Memberships
 from bailiwick.identity.oidc.errors import IdentityRefusedError
 from bailiwick.identity.oidc.flow import Asserted
-from bailiwick.identity.permissions import Role
+from bailiwick.identity.people.memberships import Memberships
+from bailiwick.identity.people.permissions import Role
 from bailiwick.kernel.errors import ConflictError, NotFoundError
 from bailiwick.storage import Database
 

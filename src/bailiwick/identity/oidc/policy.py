@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from bailiwick.identity.permissions import Role, covers
+from bailiwick.identity.people.permissions import Role, covers
 
 
 def _domain(text: str) -> str:

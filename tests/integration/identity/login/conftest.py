@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from bailiwick.api import create_app
 from bailiwick.audit import SYSTEM
 from bailiwick.identity import Organization
-from bailiwick.identity.accounts import User
-from bailiwick.identity.permissions import Role
+from bailiwick.identity.people.accounts import User
+from bailiwick.identity.people.permissions import Role
 from bailiwick.installation import Installation, Settings
 from bailiwick.installation.ways_in import WaysIn
 from bailiwick.kernel.ids import INSTALLATION

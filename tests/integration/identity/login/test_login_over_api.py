@@ -8,7 +8,7 @@ import pytest
 from pyotp.totp import TOTP
 
 from bailiwick.audit import SYSTEM
-from bailiwick.identity.accounts import User
+from bailiwick.identity.people.accounts import User
 from bailiwick.kernel.ids import INSTALLATION
 from tests.integration.identity.login.conftest import PASSWORD, Platform
 from tests.support.authenticator import Authenticator

@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from bailiwick.audit import SYSTEM
-from bailiwick.identity.accounts import User
-from bailiwick.identity.passkeys import MAX_PASSKEYS, Passkey
-from bailiwick.identity.relying_party import RelyingParty
+from bailiwick.identity.factors.passkeys import MAX_PASSKEYS, Passkey
+from bailiwick.identity.factors.relying_party import RelyingParty
+from bailiwick.identity.people.accounts import User
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError, UnauthorizedError
 from tests.integration.identity.login.conftest import PUBLIC_URL, Platform
 from tests.support.authenticator import Authenticator, b64, unb64

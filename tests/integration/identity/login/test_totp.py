@@ -8,7 +8,7 @@ import pytest
 from pyotp.totp import TOTP
 
 from bailiwick.audit import SYSTEM
-from bailiwick.identity.second_factors import MAX_FAILURES, Proof, TooManyCodesError
+from bailiwick.identity.factors.second_factors import MAX_FAILURES, Proof, TooManyCodesError
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, UnauthorizedError
 from tests.integration.identity.login.conftest import Platform
 

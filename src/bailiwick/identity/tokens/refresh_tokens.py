@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bailiwick.identity.session_tokens import REFRESH_PREFIX, hash_of, new_token, unveiled, veiled
+from bailiwick.identity.tokens.session_tokens import REFRESH_PREFIX, hash_of, new_token, unveiled, veiled
 from bailiwick.storage.connections import Connection, Row
 
 # Unused for this long, a session ends; so does a refresh token.

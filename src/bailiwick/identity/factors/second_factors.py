@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from bailiwick.audit import Act, Actor, AuditLog
-from bailiwick.identity.passkeys import Passkeys
-from bailiwick.identity.recovery_codes import RecoveryCodes
-from bailiwick.identity.totp import Totp
+from bailiwick.identity.factors.passkeys import Passkeys
+from bailiwick.identity.factors.recovery_codes import RecoveryCodes
+from bailiwick.identity.factors.totp import Totp
 from bailiwick.kernel.errors import RateLimitedError, UnauthorizedError
 from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.storage import Database

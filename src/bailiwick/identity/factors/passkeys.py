@@ -6,15 +6,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from bailiwick.audit import Act, Actor, AuditLog
-from bailiwick.identity.ceremonies import Ceremonies
-from bailiwick.identity.relying_party import RelyingParty
+from bailiwick.identity.factors.ceremonies import Ceremonies
+from bailiwick.identity.factors.relying_party import RelyingParty
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError, UnauthorizedError
 from bailiwick.kernel.ids import INSTALLATION, new_id, parse_id
 from bailiwick.kernel.loading import loaded
 from bailiwick.storage import Database, Row
 
 if TYPE_CHECKING:
-    from bailiwick.identity import passkey_proofs
+    from bailiwick.identity.factors import passkey_proofs
 
 MAX_PASSKEYS = 20
 MAX_NAME_CHARACTERS = 100
@@ -66,8 +66,8 @@ class Passkeys:
         Raises:
             ConflictError: the user has as many as anybody may have.
         """
-        await loaded("bailiwick.identity.passkey_proofs")
-        from bailiwick.identity import passkey_proofs as proofs  # noqa: PLC0415 - slow to import
+        await loaded("bailiwick.identity.factors.passkey_proofs")
+        from bailiwick.identity.factors import passkey_proofs as proofs  # noqa: PLC0415 - slow to import
 
         known = await self._credentials(user_id)
         if len(known) >= MAX_PASSKEYS:
@@ -89,8 +89,8 @@ class Passkeys:
             InvalidInputError: what the browser sent does not prove a new passkey for here.
             ConflictError: this passkey is known already.
         """
-        await loaded("bailiwick.identity.passkey_proofs")
-        from bailiwick.identity import passkey_proofs as proofs  # noqa: PLC0415 - slow to import
+        await loaded("bailiwick.identity.factors.passkey_proofs")
+        from bailiwick.identity.factors import passkey_proofs as proofs  # noqa: PLC0415 - slow to import
 
         party = self.relying_party
         begun = await self._ceremonies.finish(ceremony, _REGISTERING)
@@ -107,8 +107,8 @@ class Passkeys:
 
         For a login without a name ``user_id`` is left out: the authenticator says whose passkey it is.
         """
-        await loaded("bailiwick.identity.passkey_proofs")
-        from bailiwick.identity import passkey_proofs as proofs  # noqa: PLC0415 - slow to import
+        await loaded("bailiwick.identity.factors.passkey_proofs")
+        from bailiwick.identity.factors import passkey_proofs as proofs  # noqa: PLC0415 - slow to import
 
         known = [] if user_id is None else await self._credentials(user_id)
         options, challenge = proofs.use_options(self.relying_party, known=known, is_alone=use == "login")
@@ -125,8 +125,8 @@ class Passkeys:
             UnauthorizedError: it proves nothing: the ceremony is over, the passkey unknown or another's, the
                 signature or its counter wrong, or nobody verified who held the device where that is needed.
         """
-        await loaded("bailiwick.identity.passkey_proofs")
-        from bailiwick.identity import passkey_proofs as proofs  # noqa: PLC0415 - slow to import
+        await loaded("bailiwick.identity.factors.passkey_proofs")
+        from bailiwick.identity.factors import passkey_proofs as proofs  # noqa: PLC0415 - slow to import
 
         begun = await self._ceremonies.finish(ceremony, f"passkey.{use}")
         stored = await self._stored(proofs.credential_id_of(credential))

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from bailiwick.audit import Act, Actor, AuditLog
 from bailiwick.audit.alarms import Alarms
-from bailiwick.identity.accounts import Accounts, User
-from bailiwick.identity.ceremonies import Ceremonies, Ceremony
-from bailiwick.identity.login_rules import LoginRules
-from bailiwick.identity.passkeys import PasskeyOptions
-from bailiwick.identity.passwords import Passwords
-from bailiwick.identity.second_factors import FactorKind, Proof, SecondFactors
-from bailiwick.identity.totp import Enrolment
+from bailiwick.identity.factors.ceremonies import Ceremonies, Ceremony
+from bailiwick.identity.factors.passkeys import PasskeyOptions
+from bailiwick.identity.factors.second_factors import FactorKind, Proof, SecondFactors
+from bailiwick.identity.factors.totp import Enrolment
+from bailiwick.identity.login.login_rules import LoginRules
+from bailiwick.identity.login.passwords import Passwords
+from bailiwick.identity.people.accounts import Accounts, User
 from bailiwick.kernel.errors import ConflictError, ForbiddenError, UnauthorizedError
 from bailiwick.kernel.ids import INSTALLATION
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
-from bailiwick.identity.key_bounds import KeyBounds, installation_bounds, organization_bounds
 from bailiwick.identity.model import MACHINE, Caller
-from bailiwick.identity.permissions import GRANTS, Role, parse_role
+from bailiwick.identity.people.permissions import GRANTS, Role, parse_role
+from bailiwick.identity.tokens.key_bounds import KeyBounds, installation_bounds, organization_bounds
 from bailiwick.kernel.errors import InvalidInputError, NotFoundError, UnauthorizedError
 from bailiwick.kernel.ids import INSTALLATION, new_id, parse_id
 from bailiwick.storage import Database, Row

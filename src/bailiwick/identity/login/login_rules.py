@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from bailiwick.audit import Act, Actor, AuditLog
-from bailiwick.identity.permissions import ROLES, Role, parse_role
+from bailiwick.identity.people.permissions import ROLES, Role, parse_role
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import NotFoundError
 from bailiwick.storage import Database

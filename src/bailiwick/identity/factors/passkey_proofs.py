@@ -19,7 +19,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from bailiwick.identity.relying_party import RelyingParty
+from bailiwick.identity.factors.relying_party import RelyingParty
 from bailiwick.storage import Row
 
 TRANSPORTS = frozenset(transport.value for transport in AuthenticatorTransport)

@@ -8,7 +8,7 @@ from datetime import datetime
 import psycopg
 
 from bailiwick.audit import Act, Actor, AuditLog
-from bailiwick.identity.permissions import ROLES, Role, covers, may
+from bailiwick.identity.people.permissions import ROLES, Role, covers, may
 from bailiwick.kernel.errors import ConflictError, ForbiddenError, NotFoundError
 from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database

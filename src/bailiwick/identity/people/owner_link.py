@@ -3,10 +3,10 @@
 from typing import LiteralString
 
 from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
-from bailiwick.identity.accounts import Accounts, User
-from bailiwick.identity.memberships import Memberships
-from bailiwick.identity.one_time_links import OneTimeLinks
-from bailiwick.identity.passwords import Passwords
+from bailiwick.identity.login.passwords import Passwords
+from bailiwick.identity.people.accounts import Accounts, User
+from bailiwick.identity.people.memberships import Memberships
+from bailiwick.identity.people.one_time_links import OneTimeLinks
 from bailiwick.kernel.errors import ConflictError
 from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.storage import Database

@@ -17,7 +17,7 @@ from bailiwick.vault import Vault
 if TYPE_CHECKING:
     from joserfc.jwk import OKPKey
 
-    from bailiwick.identity.access_tokens import AccessClaims
+    from bailiwick.identity.tokens.access_tokens import AccessClaims
 
 ACCESS_LIFETIME = timedelta(minutes=30)
 ROTATE_AFTER = timedelta(days=90)
@@ -198,4 +198,4 @@ def _purpose(kid: str) -> str:
 
 async def _jose() -> Any:
     # When the first token passes, because it loads a cryptographic library.
-    return await loaded("bailiwick.identity.access_tokens")
+    return await loaded("bailiwick.identity.tokens.access_tokens")

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from bailiwick.identity.model import Caller
-from bailiwick.identity.permissions import GRANTS, PERMISSIONS, ROLES, Role
+from bailiwick.identity.people.permissions import GRANTS, PERMISSIONS, ROLES, Role
 from bailiwick.kernel.errors import ForbiddenError, InvalidInputError
 
 

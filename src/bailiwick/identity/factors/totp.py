@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bailiwick.audit import Act, Actor, AuditLog
-from bailiwick.identity.recovery_codes import RecoveryCodes
+from bailiwick.identity.factors.recovery_codes import RecoveryCodes
 from bailiwick.kernel.errors import ConflictError, InvalidInputError
 from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.storage import Database

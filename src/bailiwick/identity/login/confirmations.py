@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from bailiwick.identity.accounts import User
-from bailiwick.identity.passwords import Passwords
-from bailiwick.identity.second_factors import Proof, SecondFactors
+from bailiwick.identity.factors.second_factors import Proof, SecondFactors
+from bailiwick.identity.login.passwords import Passwords
+from bailiwick.identity.people.accounts import User
 from bailiwick.kernel.errors import ForbiddenError, UnauthorizedError
 
 # "factor": only a second factor will do; "password": one will do where there is no second factor.

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from bailiwick.audit import Act, Actor, AuditLog
-from bailiwick.identity.accounts import Accounts, User, normal_email
-from bailiwick.identity.memberships import Memberships
-from bailiwick.identity.one_time_links import LinkRefusedError, hash_of_token, new_token
-from bailiwick.identity.passwords import Passwords
-from bailiwick.identity.permissions import Role, covers
+from bailiwick.identity.login.passwords import Passwords
+from bailiwick.identity.people.accounts import Accounts, User, normal_email
+from bailiwick.identity.people.memberships import Memberships
+from bailiwick.identity.people.one_time_links import LinkRefusedError, hash_of_token, new_token
+from bailiwick.identity.people.permissions import Role, covers
 from bailiwick.kernel.errors import ConflictError, ForbiddenError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database, Row

@@ -6,9 +6,9 @@ from datetime import datetime
 import psycopg
 
 from bailiwick.audit import Act, AuditLog
-from bailiwick.identity.key_bounds import check_covers
 from bailiwick.identity.model import MACHINE, Caller
-from bailiwick.identity.permissions import Role, parse_role
+from bailiwick.identity.people.permissions import Role, parse_role
+from bailiwick.identity.tokens.key_bounds import check_covers
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database, Row

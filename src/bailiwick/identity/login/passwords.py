@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bailiwick.audit import Act, Actor, AuditLog
-from bailiwick.identity.accounts import Accounts, User
-from bailiwick.identity.login_throttle import LoginThrottle
-from bailiwick.identity.password_hashing import DEFAULT_MEMORY_MIB, PasswordHashing
-from bailiwick.identity.password_rules import PasswordRefusedError, PasswordRules, normal_password
+from bailiwick.identity.login.login_throttle import LoginThrottle
+from bailiwick.identity.login.password_hashing import DEFAULT_MEMORY_MIB, PasswordHashing
+from bailiwick.identity.login.password_rules import PasswordRefusedError, PasswordRules, normal_password
+from bailiwick.identity.people.accounts import Accounts, User
 from bailiwick.kernel.errors import ForbiddenError, UnauthorizedError
 from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.storage import Database

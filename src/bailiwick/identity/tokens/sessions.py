@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from bailiwick.audit import Act, Actor, AuditLog
 from bailiwick.identity.model import Caller
-from bailiwick.identity.permissions import GRANTS
-from bailiwick.identity.refresh_tokens import IDLE_LIFETIME, LONGEST_LIFETIME, begin_family, exchange
-from bailiwick.identity.session_tokens import (
+from bailiwick.identity.people.permissions import GRANTS
+from bailiwick.identity.tokens.refresh_tokens import IDLE_LIFETIME, LONGEST_LIFETIME, begin_family, exchange
+from bailiwick.identity.tokens.session_tokens import (
     COOKIE_PREFIX,
     BrowserSession,
     Replay,
@@ -20,7 +20,7 @@ from bailiwick.identity.session_tokens import (
     new_token,
     not_good,
 )
-from bailiwick.identity.signing import ACCESS_LIFETIME, SigningKeys
+from bailiwick.identity.tokens.signing import ACCESS_LIFETIME, SigningKeys
 from bailiwick.kernel.errors import InvalidInputError, NotFoundError, TokenRefusedError, UnauthorizedError
 from bailiwick.kernel.ids import INSTALLATION, new_id, parse_id
 from bailiwick.storage import Database

@@ -1,9 +1,9 @@
 """Forgotten passwords: an administrator hands out a link by which its owner sets a new one."""
 
 from bailiwick.audit import Act, Actor, AuditLog
-from bailiwick.identity.accounts import Accounts, User
-from bailiwick.identity.one_time_links import LinkRefusedError, OneTimeLinks
-from bailiwick.identity.passwords import Passwords
+from bailiwick.identity.login.passwords import Passwords
+from bailiwick.identity.people.accounts import Accounts, User
+from bailiwick.identity.people.one_time_links import LinkRefusedError, OneTimeLinks
 from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.storage import Database
 

@@ -84,5 +84,5 @@ def _expanded(role: dict[str, Any], permissions: Mapping[str, str]) -> frozenset
 
 
 PERMISSIONS, GRANTS, OPERATIONS = read_table(
-    files("bailiwick.identity").joinpath("permissions.toml").read_text(encoding="utf-8")
+    files("bailiwick.identity.people").joinpath("permissions.toml").read_text(encoding="utf-8")
 )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bailiwick.identity.breached_passwords import BreachedPasswords
+from bailiwick.identity.login.breached_passwords import BreachedPasswords
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.kernel.loading import load
 
