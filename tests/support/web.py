@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -25,7 +25,7 @@ class Web:
 
     port: int = 0
     requests: list[str] = field(default_factory=list)
-    pages: dict[str, Answer] = field(default_factory=dict)
+    pages: Mapping[str, Answer] = field(default_factory=dict[str, Answer])
 
     @property
     def url(self) -> str:
@@ -34,7 +34,7 @@ class Web:
 
 @asynccontextmanager
 async def serving(
-    pages: dict[str, Answer], *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    pages: Mapping[str, Answer], *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> AsyncGenerator[Web]:
     """Serve pages by path until the block ends."""
     web = Web(pages=pages)

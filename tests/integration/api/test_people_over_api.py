@@ -1,7 +1,7 @@
 """People over the API: getting in, joining, and never rising above one's own role by any field."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -31,7 +31,7 @@ class People:
         return user
 
     @asynccontextmanager
-    async def as_user(self, user: User) -> AsyncIterator[httpx.AsyncClient]:
+    async def as_user(self, user: User) -> AsyncGenerator[httpx.AsyncClient]:
         pair = await self.platform.sessions.begin(user.id, methods=["pwd"], address=None, user_agent=None)
         async with self.premises.client(pair.access) as client:
             yield client
