@@ -19,7 +19,7 @@ ACME, GLOBEX = new_id(), new_id()
 Another = Callable[..., Vault]
 
 
-@pytest.mark.parametrize("organization_id", [ACME, INSTALLATION])
+@pytest.mark.parametrize("organization_id", [ACME, INSTALLATION], ids=["acme", "installation"])
 @pytest.mark.parametrize("subject_id", [None, "person-1"])
 async def test_another_process_opens_what_was_sealed(
     vault: Vault, another_process: Another, organization_id: str, subject_id: str | None
