@@ -12,6 +12,7 @@ from bailiwick.identity import Caller, Organization
 from bailiwick.identity.people.permissions import PERMISSIONS
 from bailiwick.installation import HOME, Installation
 from bailiwick.kernel.errors import ForbiddenError, InternalError, InvalidInputError, NotFoundError
+from bailiwick.tasks import TaskKind
 
 _ORGANIZATION_MEMORY_SECONDS = 60.0
 _MEMORY_SIZE = 10_000
@@ -135,6 +136,14 @@ def check_permission(caller: Caller, permission: str, organization: Organization
             f"this needs the permission {permission} in the organization {organization.slug!r}, which you do not "
             "have; somebody who manages its members or keys can give it"
         )
+
+
+def check_kind(caller: Caller, kind: TaskKind, organization: Organization) -> None:
+    """Refuse to have a kind of task made by hand by a caller who may not do what it does, by a ForbiddenError."""
+    if kind.needs == "installation" and not caller.is_unbounded_admin:
+        raise ForbiddenError(f"{kind.name} works on the whole installation; only its administrators may ask for it")
+    if kind.needs not in (None, "installation"):
+        check_permission(caller, kind.needs, organization)
 
 
 def Needs(permission: str) -> Any:  # noqa: N802 - read as a declaration, like FastAPI's Depends

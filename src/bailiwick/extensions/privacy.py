@@ -25,7 +25,9 @@ class PrivacyExtension:
             registrar.event_type(event_type)
         privacy = registrar.kernel.privacy
         for kind, handler in ((EXPORT_KIND, privacy.export.handle), (ERASURE_KIND, privacy.erasure.handle)):
-            registrar.task_kind(TaskKind(kind, handler, RequestPayload, _RETRY, _TIMEOUT_SECONDS))
+            registrar.task_kind(
+                TaskKind(kind, handler, RequestPayload, _RETRY, _TIMEOUT_SECONDS, needs="privacy:write")
+            )
 
 
 extension = PrivacyExtension()

@@ -13,6 +13,8 @@ from bailiwick.tasks.model import Handler
 from bailiwick.tasks.schedules import NewSchedule
 
 _RETRY = RetryPolicy(max_attempts=3, first_delay_seconds=2)
+# The other jobs work on all organizations, whichever they are asked for.
+_OF_ONE_ORGANIZATION = frozenset((sync.KIND, learning.KIND, performance.KIND))
 
 
 class OrchestratorExtension:
@@ -95,7 +97,8 @@ class OrchestratorExtension:
             (retention.KIND, retention.RetentionJob(kernel).handle, retention.RetainPayload, 3600),
         )
         for kind, handler, payload, timeout_seconds in jobs:
-            registrar.task_kind(TaskKind(kind, handler, payload, _RETRY, timeout_seconds))
+            needs = None if kind in _OF_ONE_ORGANIZATION else "installation"
+            registrar.task_kind(TaskKind(kind, handler, payload, _RETRY, timeout_seconds, needs=needs))
 
 
 def _every(seconds: float, kind: str, *, jitter_seconds: float, priority: int = 2) -> NewSchedule:

@@ -68,7 +68,9 @@ class TaskKind:
     ``timeout_seconds`` bounds one stretch of execution, from a claim to the
     next wait or the end. With a ``concern`` the worker asks for the person's
     consent before the handler begins and before each step, and discards the
-    task when there is none.
+    task when there is none. ``needs`` is what whoever asks for one over the API
+    must have beside the right to add tasks: a permission, or ``installation``
+    for a kind that works on all organizations.
     """
 
     name: str
@@ -77,6 +79,7 @@ class TaskKind:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout_seconds: float = 300.0
     concern: Concern | None = None
+    needs: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

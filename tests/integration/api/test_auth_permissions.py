@@ -132,3 +132,33 @@ async def test_a_bounded_administrators_key_is_not_the_administrator(premises: P
         assert is_refused(await client.get("/api/v1/events?organization=acme"), "events:read")
         for path in ("/metrics", "/api/v1/users"):
             assert (await client.get(path)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "missing"),
+    [
+        ("system.retain", {"months": 1}, "administrators"),
+        ("system.backup", {}, "administrators"),
+        ("system.sessions", {}, "administrators"),
+        ("system.health", {}, "administrators"),
+        ("privacy.erase", {"request_id": "0199b6ff-b66f-7000-8000-000000000012"}, "privacy:write"),
+        ("privacy.export", {"request_id": "0199b6ff-b66f-7000-8000-000000000012"}, "privacy:write"),
+    ],
+)
+async def test_nobody_has_done_by_a_task_what_they_may_not_do(
+    premises: Premises, kind: str, payload: dict[str, Any], missing: str
+) -> None:
+    user = await premises.user("developer", acme="developer")
+    async with premises.client((await premises.log_in(user)).access) as client:
+        asked = await client.post("/api/v1/tasks", json={"kind": kind, "payload": payload})
+        put = await client.put(
+            "/api/v1/schedules/mine", json={"kind": kind, "payload": payload, "interval_seconds": 60}
+        )
+        for answer in (asked, put):
+            assert answer.status_code == 403, answer.text
+            assert missing in answer.json()["detail"]
+        allowed = await client.post("/api/v1/tasks", json={"kind": "system.sync", "payload": {}})
+        assert allowed.status_code == 201, allowed.text
+    async with premises.client(premises.admin_key) as client:
+        answer = await client.post("/api/v1/tasks", json={"kind": kind, "payload": payload})
+        assert answer.status_code == 201, answer.text

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Acting, Needs, Platform, Tenant
+from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant, check_kind
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.installation import Installation
@@ -109,9 +109,11 @@ async def get_schedule(platform: Platform, organization: Tenant, schedule: Sched
     dependencies=[Needs("schedules:write")],
 )
 async def put_schedule(
-    platform: Platform, organization: Tenant, actor: Acting, schedule: ScheduleName, body: ScheduleBody
-) -> ScheduleView:
+    platform: Platform, organization: Tenant, caller: Anybody, *, actor: Acting, schedule: ScheduleName,
+    body: ScheduleBody,
+) -> ScheduleView:  # fmt: skip
     """Make the schedule of that name, or replace it; a replaced one keeps its last run and its pause."""
+    check_kind(caller, platform.queue.kinds.get(body.kind), organization)
     agent = None if body.agent_id is None else await platform.directory.get(organization.id, str(body.agent_id))
     wanted = NewSchedule(
         name=schedule,
