@@ -13,7 +13,7 @@ Steps, each journaled with counts only, so that the journal itself holds nothing
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from bailiwick.audit import SYSTEM, Act, AuditLog
 from bailiwick.events import EventLog, NewEvent
@@ -34,7 +34,12 @@ from bailiwick.tasks import DiscardTask, Run
 
 MAX_ROUNDS = 20
 _LONGEST_SECONDS = 300.0
-_STILL_THERE = "select count(*) as n from users where id = any(%s::uuid[])"
+# What may stay because somebody needs it, and is then not counted as the person's to erase.
+_STILL_THERE: Mapping[str, LiteralString] = {
+    "users": "select count(*) as n from users where id = any(%(users)s::uuid[])",
+    "memberships": "select count(*) as n from memberships "
+    "where organization_id = %(org)s and user_id = any(%(users)s::uuid[])",
+}
 
 
 class ErasureJob:
@@ -165,8 +170,10 @@ class ErasureJob:
         kept: list[dict[str, Any]] = []
         for location in self._finder.data_map.locations:
             rows = 0 if location.erasure == "shred" else await self._finder.count(location, search)
-            if location.table == "users":
-                row = await self._database.fetch_one(_STILL_THERE, (scope["users"],))
+            if location.table in _STILL_THERE:
+                row = await self._database.fetch_one(
+                    _STILL_THERE[location.table], search.values, organization_id=request.organization_id
+                )
                 rows = 0 if row is None else row["n"]
             if rows:
                 reason = scope["spared"].get(location.table) or location.reason or "a rule of the database needs it"

@@ -12,10 +12,9 @@ _THEIRS = "subject_id = %(subject)s"
 _ACCOUNT_GOES = (
     "{0} in (select u.id from users u where u.id = any(%(users)s::uuid[]) and not u.is_admin "
     "and not exists (select from memberships_of(u.id) m where m.organization_id <> %(org)s) "
-    # The last owner's account stays, and must not lose its second factor before.
+    # Only owners may take ownership away, and erasing needs less: an owner's account stays whole until one did.
     "and not exists (select from memberships m where m.organization_id = %(org)s and m.user_id = u.id "
-    "and m.role = 'owner' and not exists (select from memberships o where o.organization_id = m.organization_id "
-    "and o.role = 'owner' and o.user_id <> u.id)))"
+    "and m.role = 'owner'))"
 )
 _SHREDDED = "sealed under the person's own key, which erasure destroys"
 
@@ -71,9 +70,10 @@ _WAYS_IN: tuple[tuple[str, dict[str, Reading], tuple[str, ...]], ...] = (
 
 _PEOPLE: tuple[Location, ...] = (
     Location(
-        "memberships", {}, "delete", SECURITY, key=("user_id",), mine="user_id = any(%(users)s::uuid[])",
-        reason="the last owner of an organization stays one until somebody else is",
-    ),
+        "memberships", {}, "delete", SECURITY, key=("user_id",),
+        mine="user_id = any(%(users)s::uuid[]) and role <> 'owner'",
+        reason="an owner of the organization stays one until an owner gives them another role",
+    ),  # fmt: skip
     Location(
         "invitations", {"email": "name", "invited_by": "name"}, "delete", SECURITY,
         mine="email = any(%(names)s)", age="id",
@@ -93,7 +93,7 @@ _PEOPLE: tuple[Location, ...] = (
     Location("identity_providers", {"name": "name", "policy": "document"}, "replace", SECURITY),
     Location(
         "users", {"email": "name", "name": "name"}, "delete", SECURITY, scope="true", mine=_ACCOUNT_GOES.format("id"),
-        reason="an account that other organizations use, or that administers the installation, stays",
+        reason="an account that other organizations use, that owns this one or administers the installation, stays",
     ),
     Location(
         "alarm_counters", {"subject": "name"}, "delete", SECURITY, key=("rule", "subject", "minute"), age="minute",

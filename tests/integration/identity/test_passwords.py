@@ -160,6 +160,21 @@ async def test_changing_a_password_takes_the_old_one_and_the_rules(town: Town) -
     assert (await town.acts())[-1] == "password.set"
 
 
+async def test_a_wrong_old_password_is_a_failed_login(town: Town) -> None:
+    """Otherwise whoever has found an open session tries passwords unseen."""
+    maria = await _maria(town)
+    with pytest.raises(ForbiddenError):
+        await town.passwords.change(maria, BETTER, GOOD, actor=SYSTEM)
+    assert (await town.acts())[-1] == "login.failed"
+    for _ in range(3):
+        with pytest.raises(ForbiddenError):
+            await town.passwords.change(maria, BETTER, GOOD, actor=SYSTEM)
+    with pytest.raises((TooManyAttemptsError, ForbiddenError)):
+        await town.passwords.change(maria, BETTER, GOOD, actor=SYSTEM)
+    with pytest.raises(TooManyAttemptsError):
+        await town.passwords.change(maria, GOOD, BETTER, actor=SYSTEM)
+
+
 async def test_a_reset_link_works_once_and_ends_the_one_before(town: Town) -> None:
     maria = await _maria(town)
     first = await town.resets.issue(maria, actor=SYSTEM)

@@ -314,9 +314,14 @@ async def test_an_account_goes_with_its_person_unless_others_need_it(bureau: Bur
     assert certificates[1]["users"] == 1
 
 
-async def test_the_last_owner_keeps_the_account_whole(bureau: Bureau) -> None:
+@pytest.mark.parametrize("is_last", [True, False])
+async def test_an_owner_keeps_the_account_whole(bureau: Bureau, is_last: bool) -> None:
+    """Admins may erase and may not remove owners: erasing must not remove one for them."""
     owner = await bureau.installation.accounts.create(CARA.email, CARA.name, actor=CLERK)
     await bureau.installation.memberships.add(bureau.acme.id, owner.id, "owner", actor=CLERK)
+    if not is_last:
+        other = await bureau.installation.accounts.create("boss@canary.test", "The Boss", actor=CLERK)
+        await bureau.installation.memberships.add(bureau.acme.id, other.id, "owner", actor=CLERK)
     await bureau.installation.sessions.begin(owner.id, methods=["pwd"], address=None, user_agent=None)
     async with bureau.installation.run_worker():
         subject = await bureau.register(bureau.acme, f"email:{CARA.email}")

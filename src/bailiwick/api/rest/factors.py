@@ -191,7 +191,9 @@ async def enrol_totp(platform: Platform, caller: Anybody, address: Address, body
 async def confirm_totp(platform: Platform, caller: Anybody, actor: Acting, body: FirstCode) -> RecoveryCodesView:
     """Make an authenticator count by its first code; return ten recovery codes, shown only now."""
     user = await own_user(platform, caller)
-    return RecoveryCodesView(recovery_codes=await platform.ways_in.totp.confirm(user.id, body.code, actor=actor))
+    return RecoveryCodesView(
+        recovery_codes=await platform.ways_in.factors.confirm_totp(user.id, body.code, actor=actor)
+    )
 
 
 @router.post("/factors/totp/remove", status_code=204, summary="Remove the authenticator", responses=problems(403))

@@ -97,9 +97,10 @@ class Passwords:
             ForbiddenError: the old one is wrong.
             PasswordRefusedError: the new one is, with the reason.
         """
-        await self._throttle.attempt(user.email)
-        if not await self.check(user, old):
-            raise ForbiddenError("the old password is wrong")
+        try:
+            await self.authenticate(user.email, old, address=actor.address)
+        except UnauthorizedError as error:
+            raise ForbiddenError("the old password is wrong") from error
         if normal_password(old) == normal_password(new):
             raise PasswordRefusedError("the new password is the old one")
         await self.set(user, new, actor=actor)

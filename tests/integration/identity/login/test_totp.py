@@ -62,6 +62,17 @@ async def test_an_authenticator_counts_only_after_its_first_code(platform: Platf
         await totp.confirm(user.id, second.at(NOON), actor=SYSTEM, at=NOON)
 
 
+async def test_the_first_code_cannot_be_guessed(platform: Platform) -> None:
+    """An enrolment that somebody gave up waits for whoever gets hold of the session."""
+    user = await platform.person("maria")
+    enrolment = await platform.ways.totp.enrol(user.id, user.email)
+    for _ in range(MAX_FAILURES):
+        with pytest.raises(InvalidInputError):
+            await platform.ways.factors.confirm_totp(user.id, "no code", actor=SYSTEM)
+    with pytest.raises(TooManyCodesError):
+        await platform.ways.factors.confirm_totp(user.id, TOTP(enrolment.secret).now(), actor=SYSTEM)
+
+
 @pytest.mark.parametrize(("seconds", "is_accepted"), [(-61, False), (-30, True), (0, True), (30, True), (61, False)])
 async def test_a_code_of_the_step_before_or_after_is_accepted(
     platform: Platform, seconds: int, is_accepted: bool
