@@ -88,7 +88,7 @@ class ErasureJob:
         kept = await run.step("kept", self._kept, request, scope)
         await run.step("forget", self._forget, request)
         self._wakeups.announce(ERASED, request.organization_id)
-        vacuumed = await run.step("vacuum", self._vacuum.run, touched)
+        vacuumed = await run.step("vacuum", self._vacuum.run, [*touched, "data_keys"])
         found = {"before": before, "touched": touched, "kept": kept, "vacuumed": vacuumed}
         certificate = await run.step("certificate", self._certify, request, scope, found)
         return {"certificate": certificate, "rows": sum(before.values()), "places": len(touched)}

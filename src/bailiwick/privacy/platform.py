@@ -73,7 +73,7 @@ _PEOPLE: tuple[Location, ...] = (
         "memberships", {}, "delete", SECURITY, key=("user_id",),
         mine="user_id = any(%(users)s::uuid[]) and role <> 'owner'",
         reason="an owner of the organization stays one until an owner gives them another role",
-    ),  # fmt: skip
+    ),
     Location(
         "invitations", {"email": "name", "invited_by": "name"}, "delete", SECURITY,
         mine="email = any(%(names)s)", age="id",
