@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from bailiwick.audit import SYSTEM, Actor
+from bailiwick.identity import Caller, Keys
 from bailiwick.identity.login.password_rules import PasswordRefusedError
 from bailiwick.identity.people.one_time_links import LinkRefusedError
+from bailiwick.identity.people.permissions import GRANTS
 from bailiwick.kernel.errors import ConflictError, ForbiddenError, NotFoundError
 from tests.integration.identity.conftest import BETTER, GOOD, Town
 
@@ -98,6 +100,18 @@ async def test_who_is_demoted_or_removed_leaves_no_invitation_behind_that_they_c
     await town.memberships.remove(acme, cleo, actor=SYSTEM, rank="owner")
     states = {one.email.partition("@")[0]: one.state for one in (await town.invitations.list(acme)).items}
     assert states == {"dan": "revoked", "eve": "pending", "fay": "revoked"}
+
+
+async def test_what_a_member_invited_by_a_key_goes_with_them(town: Town) -> None:
+    acme = await town.organization(ada="owner", ben="admin")
+    ben = await town.id_of("ben")
+    maker = Caller("user", ben, "Ben", grants={acme: GRANTS["admin"]})
+    key = await Keys(town.database, town.audit).make("mine", organization_id=acme, maker=maker)
+    actor = Actor("key", key.record.id, "mine")
+    _, token = await town.invitations.create(acme, "cleo@example.org", "admin", actor=actor, rank="admin")
+    await town.memberships.remove(acme, ben, actor=SYSTEM, rank="owner")
+    with pytest.raises(LinkRefusedError):
+        await town.invitations.accept_as_new(token, name="Cleo", password=GOOD, address=None)
 
 
 async def test_a_member_is_not_invited_and_the_first_one_is_an_owner(town: Town) -> None:

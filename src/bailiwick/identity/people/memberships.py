@@ -199,12 +199,13 @@ class Memberships:
 
 
 async def _revoke_invitations(connection: Connection, organization_id: str, inviter_id: str, role: Role | None) -> None:
-    """Take back what a member, now of that role or none, has invited and could not invite any more."""
+    """Take back what a member, now of that role or none, has invited and could not invite any more, keys or not."""
     still = [one for one in ROLES if role is not None and may(role, "members:write") and covers(role, one)]
     await connection.execute(
-        "update invitations set revoked_at = now() where organization_id = %s and invited_by = %s "
-        "and accepted_at is null and revoked_at is null and role <> all(%s)",
-        (organization_id, inviter_id, still),
+        "update invitations set revoked_at = now() where organization_id = %(org)s and (invited_by = %(user)s "
+        "or invited_by in (select k.id::text from api_keys k where k.organization_id = %(org)s "
+        "and k.user_id = %(user)s::uuid)) and accepted_at is null and revoked_at is null and role <> all(%(still)s)",
+        {"org": organization_id, "user": inviter_id, "still": still},
     )
 
 
