@@ -75,9 +75,12 @@ class ErasureJob:
 
         Raises:
             LegalHoldError: a hold stands against it; the request is refused.
-            DiscardTask: somebody goes on writing about the person; the request is refused.
+            DiscardTask: somebody goes on writing about the person, and the request is refused; or it was before.
         """
         request = await self._requests.get(run.task.organization_id, payload.request_id)
+        if request.kind != "erasure" or request.state == "refused":
+            # A task can be forked or redriven by whoever may not ask for an erasure.
+            raise DiscardTask(f"request {request.id} asks for no erasure, or was refused; make a new one")
         try:
             scope = await run.step("scope", self._scope, request)
             before = await run.step("count", self._counts, request, scope)

@@ -27,6 +27,7 @@ from bailiwick.privacy.exporting import section_hash
 from bailiwick.privacy.finding import Search
 from bailiwick.privacy.redaction import Redaction
 from bailiwick.privacy.scanning import Scanner
+from bailiwick.tasks import NewTask
 from tests.integration.privacy.conftest import CLERK, MASTER_KEY, Bureau
 from tests.support.engine import until
 
@@ -312,6 +313,29 @@ async def test_an_account_goes_with_its_person_unless_others_need_it(bureau: Bur
     assert [row["user_id"] for row in rows] == [owner.id]
     assert "users" not in certificates[0]
     assert certificates[1]["users"] == 1
+
+
+async def test_a_task_for_another_request_erases_nothing(bureau: Bureau) -> None:
+    privacy = bureau.installation.privacy
+    subject = await bureau.register(bureau.acme, *CARA.references)
+    refused = await privacy.requests.make(bureau.acme.id, subject, "erasure", actor=CLERK)
+    hold = await privacy.holds.place(bureau.acme.id, reason="a lawsuit", actor=CLERK, subject=subject)
+    async with bureau.installation.run_worker():
+        await bureau.request_ends(bureau.acme, refused.id, ("refused",))
+        await privacy.holds.release(bureau.acme.id, hold.id, reason="it is over", actor=CLERK)
+        copied = await privacy.requests.make(bureau.acme.id, subject, "export", actor=CLERK)
+        await bureau.request_ends(bureau.acme, copied.id)
+        for request in (refused, copied):
+            task = NewTask("privacy.erase", {"request_id": request.id})
+            made = await bureau.installation.queue.enqueue(bureau.acme.id, task)
+
+            async def is_discarded(task_id: str = made.task_id) -> bool:
+                found = await bureau.installation.tasks.get(bureau.acme.id, task_id)
+                assert found.state != "completed"
+                return found.state == "discarded"
+
+            await until(is_discarded, "the task is given up")
+    assert (await privacy.subjects.get(bureau.acme.id, subject)).erased_at is None
 
 
 @pytest.mark.parametrize("is_last", [True, False])
