@@ -1,13 +1,14 @@
 """What commands print: one JSON document or a table on standard output, everything else on standard error."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -25,17 +26,28 @@ _WRAPPED = frozenset({"reason", "next step", "detail", ""})
 _ID_CHARACTERS = 36
 # Wide enough that nothing is cut in a pipe, where lines have no width.
 _PIPE_COLUMNS = 240
+# What tells a terminal to do something: C0 but tab and line feed, delete, C1.
+_CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
+
+
+class SafeConsole(Console):
+    """A console that keeps from the terminal the control characters in texts from outside, such as titles of issues."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render without control characters; rich's own codes are styles and control segments, which stay."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=segment.text.translate(_CONTROLS))
 
 
 def screen() -> Console:
     """Return the console of results. Made at each use, because tests and pipes exchange the stream."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_PIPE_COLUMNS)
+    console = SafeConsole(highlight=False)
+    return console if console.is_terminal else SafeConsole(highlight=False, width=_PIPE_COLUMNS)
 
 
 def notes() -> Console:
     """Return the console of everything that is not a result."""
-    return Console(stderr=True, highlight=False)
+    return SafeConsole(stderr=True, highlight=False)
 
 
 def note(message: str, *, style: str = "dim") -> None:

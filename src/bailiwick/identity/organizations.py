@@ -26,8 +26,8 @@ class Organizations:
             InvalidInputError: no usable name.
             ConflictError: the slug is taken.
         """
-        if not 1 <= len(name.strip()) <= 200:
-            raise InvalidInputError("an organization's name has 1 to 200 characters")
+        if not 1 <= len(name.strip()) <= 200 or not name.isprintable():
+            raise InvalidInputError("an organization's name has 1 to 200 printable characters")
         slug = slug or slug_of(name)
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", slug):
             raise InvalidInputError(f"slug {slug!r}: use lower-case letters, digits and hyphens, at most 63")

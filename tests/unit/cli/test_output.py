@@ -5,7 +5,7 @@ import orjson
 import pytest
 from rich.text import Text
 
-from bailiwick.cli.output import ago, duration, print_json, print_table
+from bailiwick.cli.output import ago, duration, note, print_json, print_table
 from bailiwick.storage.pages import Page
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -26,6 +26,15 @@ def test_a_moment_is_told_from_now():
     assert ago(NOW - timedelta(minutes=5), now=NOW) == "5 min ago"
     assert ago(NOW + timedelta(hours=3), now=NOW) == "in 3 h"
     assert ago(None) == "-"
+
+
+def test_control_characters_of_texts_do_not_reach_the_terminal(capsys):
+    print_table(("title",), [("evil \x1b[31mred\x1b]0;pwn\x07 \x9b2Jtitle",)], empty="")
+    note("evil \x1b[2Jnote")
+
+    streams = capsys.readouterr()
+    assert streams.out.split("\n")[1].rstrip() == "evil [31mred]0;pwn 2Jtitle"
+    assert streams.err == "evil [2Jnote\n"
 
 
 def test_json_is_one_document_with_stable_names(capsys):
