@@ -1,5 +1,6 @@
 """``bailiwick restore``: the way back from a backup."""
 
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,16 +80,20 @@ def restore(
         else:
             target = _target(settings, into)
             manifest = restore_dump(_dump(settings, backup_dir, name), target, wanted)
-    _tell(manifest, str(target), to_time, as_json=as_json)
+    _tell(manifest, str(target), into, to_time, as_json=as_json)
 
 
-def _tell(manifest: Manifest, target: str, to_time: str | None, *, as_json: bool) -> None:
+def _tell(manifest: Manifest, target: str, into: Path | None, to_time: str | None, *, as_json: bool) -> None:
     if as_json:
         shown = manifest.model_dump(mode="json", include={"id", "kind", "made_at", "bailiwick", "includes_key"})
         print_json({"into": target, "to_time": to_time, "backup": shown})
         return
-    when = to_time or f"{manifest.made_at:%Y-%m-%d %H:%M:%S} UTC"
-    note(f"restored into {target}, as it was at {when}; start it with: bailiwick up", style="")
+    when = f"as it was at {to_time or f'{manifest.made_at:%Y-%m-%d %H:%M:%S} UTC'}"
+    if to_time == _LATEST:
+        when = "as far as the archive goes"
+    # Without the folder's name, `up` would start what the restore was made beside.
+    folder = f"BAILIWICK_DATA_DIR={shlex.quote(target)} " if into is not None else ""
+    note(f"restored into {target}, {when}; start it with: {folder}bailiwick up", style="")
 
 
 def _moment(text: str) -> datetime | None:

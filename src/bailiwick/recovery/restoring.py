@@ -24,6 +24,7 @@ from bailiwick.storage.embedded import EmbeddedServer
 from bailiwick.storage.embedded_folder import DataFolder
 from bailiwick.storage.migrating import known_revisions
 from bailiwick.storage.roles import provide_roles
+from bailiwick.vault.errors import MasterKeyError
 from bailiwick.vault.key_file import KEY_FILE_NAME, KeyFile
 
 _STAGING = ".restoring-"
@@ -179,6 +180,10 @@ def place_key(backup: Path, manifest: Manifest, staging: Path, data_dir: Path, w
             raise InvalidInputError(f"there is no key file {source}")
         if present.is_file() and present.read_bytes().strip() != source.read_bytes().strip():
             raise ConflictError(f"{present} is another key than {source}; move it away first, nothing is overwritten")
+        try:
+            KeyFile(source, may_create=False).at_hand()
+        except MasterKeyError as error:
+            raise InvalidInputError(f"{source} holds no master key; name the file that was kept of it") from error
         shutil.copyfile(source, staging / KEY_FILE_NAME)
         (staging / KEY_FILE_NAME).chmod(0o600)
         sync(staging / KEY_FILE_NAME)

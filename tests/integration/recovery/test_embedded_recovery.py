@@ -11,7 +11,7 @@ import pytest
 
 from bailiwick.audit import SYSTEM
 from bailiwick.installation import Installation
-from bailiwick.kernel.errors import ConflictError, NotFoundError
+from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from bailiwick.recovery.folder import BackupFolder
 from bailiwick.recovery.manifest import read_manifest
 from bailiwick.recovery.restoring import Wanted, place_key, restore_dump
@@ -72,6 +72,9 @@ async def test_what_was_sealed_opens_only_with_the_key_it_was_sealed_with(place:
     with pytest.raises(ConflictError, match="it is not there"):
         await asyncio.to_thread(restore, backup, wanted())
     with pytest.raises(ConflictError, match="another one is there"):
+        await asyncio.to_thread(restore, backup, wanted(key_file=other))
+    other.write_text("no key at all")
+    with pytest.raises(InvalidInputError, match=f"{other} holds no master key"):
         await asyncio.to_thread(restore, backup, wanted(key_file=other))
     assert not (place / "new" / "postgres").exists()
 
