@@ -7,9 +7,7 @@ import traceback
 from collections.abc import Sequence
 
 from rich.console import Console
-from typer.main import get_command
 
-from bailiwick.cli.app import app
 from bailiwick.kernel.errors import BailiwickError, DiskFullError, InvalidInputError
 from bailiwick.telemetry.logs import configure_logs
 from bailiwick.telemetry.redacting import redacted
@@ -30,6 +28,11 @@ def main(arguments: Sequence[str]) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     configure_logs("debug" if is_debugging else os.environ.get("BAILIWICK_LOG_LEVEL", "warning"))
     try:
+        # Here, because they take a third of a second, in which Ctrl-C must not show a traceback either.
+        from typer.main import get_command  # noqa: PLC0415
+
+        from bailiwick.cli.app import app  # noqa: PLC0415
+
         get_command(app).main(arguments, prog_name="bailiwick")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else _FAILED
@@ -43,8 +46,15 @@ def main(arguments: Sequence[str]) -> int:
         if is_debugging:
             # As plain text: broken into lines of a box, a secret would not be recognized.
             sys.stderr.write(redacted("".join(traceback.format_exception(error))))
+        garbled = [argument for argument in arguments if not _is_utf8(argument)]
+        if isinstance(error, UnicodeEncodeError) and garbled:
+            error = InvalidInputError(f"the argument {garbled[0]!r} is not UTF-8; write it in UTF-8")
         return _explain(error, is_debugging=is_debugging)
     return 0
+
+
+def _is_utf8(argument: str) -> bool:
+    return argument == argument.encode(errors="ignore").decode()
 
 
 def _explain(error: BaseException, *, is_debugging: bool) -> int:

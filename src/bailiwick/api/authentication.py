@@ -46,7 +46,9 @@ class Authentication:
             return await self._by_bearer(authorization)
         token = session_token(scope, self.proxies)
         if not token:
-            raise UnauthorizedError("a key is needed: send the header 'Authorization: Bearer bw_...', or log in")
+            raise UnauthorizedError(
+                "a key is needed: send it in the header Authorization, behind the word Bearer and a space, or log in"
+            )
         caller = await self._remembered(token, self._by_cookie)
         check_own_page(scope, token)
         return caller
@@ -59,7 +61,9 @@ class Authentication:
         scheme, _, credential = authorization.partition(" ")
         credential = credential.strip()
         if scheme.lower() != "bearer" or not credential:
-            raise UnauthorizedError("a key is needed: send the header 'Authorization: Bearer bw_...'")
+            raise UnauthorizedError(
+                "a key is needed: send it in the header Authorization, behind the word Bearer and a space"
+            )
         if len(credential) > _MAX_CREDENTIAL_LENGTH or not credential.isascii():
             raise UnauthorizedError("the key is not known here, was revoked or has expired")
         if credential.startswith(_REFRESH_PREFIX):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse
 
 from bailiwick.identity.people.one_time_links import MAX_TOKEN_CHARACTERS
@@ -27,7 +27,7 @@ _TEXT = """{what}
 
 Send the token of this link to the API, for example:
 
-  curl -X POST {path} -H 'Content-Type: application/json' \\
+  curl -X POST {url} -H 'Content-Type: application/json' \\
        -d '{body}'
 
 It works once.
@@ -35,10 +35,11 @@ It works once.
 
 
 @router.get("/setup", summary="Show how to become the administrator", responses=_ANSWERS)
-async def show_setup(token: _Token = "") -> PlainTextResponse:
+async def show_setup(request: Request, token: _Token = "") -> PlainTextResponse:
     """Tell in plain text how to become the first administrator."""
     del token
     return _page(
+        request,
         "This link makes the first administrator of this installation.",
         "/api/v1/setup",
         '{"token": "TOKEN", "email": "you@example.org", "name": "You", "password": "..."}',
@@ -46,10 +47,11 @@ async def show_setup(token: _Token = "") -> PlainTextResponse:
 
 
 @router.get("/invitation", summary="Show how to accept an invitation", responses=_ANSWERS)
-async def show_invitation(token: _Token = "") -> PlainTextResponse:
+async def show_invitation(request: Request, token: _Token = "") -> PlainTextResponse:
     """Tell in plain text how to accept an invitation."""
     del token
     return _page(
+        request,
         "This link is an invitation to an organization. If you have an account here, log in and send the token to "
         "/api/v1/users/me/memberships instead.",
         "/api/v1/invitations/accept",
@@ -58,11 +60,13 @@ async def show_invitation(token: _Token = "") -> PlainTextResponse:
 
 
 @router.get("/password", summary="Show how to set a password", responses=_ANSWERS)
-async def show_password(token: _Token = "") -> PlainTextResponse:
+async def show_password(request: Request, token: _Token = "") -> PlainTextResponse:
     """Tell in plain text how to set a password."""
     del token
-    return _page("This link sets your password.", "/api/v1/password/reset", '{"token": "TOKEN", "password": "..."}')
+    return _page(
+        request, "This link sets your password.", "/api/v1/password/reset", '{"token": "TOKEN", "password": "..."}'
+    )
 
 
-def _page(what: str, path: str, body: str) -> PlainTextResponse:
-    return PlainTextResponse(_TEXT.format(what=what, path=path, body=body))
+def _page(request: Request, what: str, path: str, body: str) -> PlainTextResponse:
+    return PlainTextResponse(_TEXT.format(what=what, url=f"{str(request.base_url).rstrip('/')}{path}", body=body))

@@ -90,7 +90,7 @@ def list_backups(
         print_json(page)
         return
     print_table(
-        ("made", "kind", "state", ">size", ">took", "drill", "reason"),
+        ("made", "kind", "state", ">size", ">took", "drill", "detail"),
         (
             (one.ended_at, one.kind, one.state, size(one.bytes), duration(one.seconds), _drilled(one),
              one.problem or one.drill_problem or one.path)

@@ -39,7 +39,7 @@ def show(email: Email, as_json: AsJson = False) -> None:
         return
     passkeys = ", ".join(one["name"] for one in found["passkeys"]) or "none"
     print_table(
-        ("", "reason"),
+        ("", ""),
         [
             ("authenticator", "set up" if found["totp"] else "none"),
             ("recovery codes left", found["recovery_codes_left"]),

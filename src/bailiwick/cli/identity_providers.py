@@ -230,7 +230,7 @@ def _print(provider: IdentityProvider, callback_url: str, *, as_json: bool) -> N
     if as_json:
         print_json(document)
         return
-    print_table(("", "reason"), ((name, str(value)) for name, value in document.items()), empty="")
+    print_table(("", ""), ((name, str(value)) for name, value in document.items()), empty="")
 
 
 def _plain(provider: IdentityProvider) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def revoke(
     if as_json:
         print_json({"revoked": name, "count": count})
     else:
-        note(f"revoked {name}", style="")
+        note(f"revoked {name}" + (f", {count} keys of that name" if count > 1 else ""), style="")
 
 
 @app.command("rotate-signing")

@@ -96,8 +96,10 @@ def verify_certificate(
     try:
         with file.open("rb") as stream:
             document = orjson.loads(stream.read(_INPUT_BYTES))
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise InvalidInputError(f"{file} cannot be read as JSON: {error}") from error
+    except OSError as error:
+        raise InvalidInputError(f"{file} cannot be read: {error.strerror}; name the certificate's file") from error
+    except orjson.JSONDecodeError as error:
+        raise InvalidInputError(f"{file} is no certificate: it cannot be read as JSON: {error}") from error
 
     if offline:
         verdict = verify(document)

@@ -106,6 +106,15 @@ def test_what_cannot_serve_tls_is_told_with_what_to_do(certificate: tuple[Path, 
         tls_context(certificate[0], locked)
 
 
+async def test_who_sends_no_key_is_told_how_and_the_pages_of_links_name_this_host(premises: Premises) -> None:
+    async with premises.client() as anybody:
+        refused = (await anybody.get("/api/v1/limits")).json()["detail"]
+        page = await anybody.get("/invitation?token=x")
+    assert "Authorization, behind the word Bearer" in refused
+    assert "***" not in refused
+    assert f"curl -X POST {page.url.scheme}://{page.url.netloc.decode()}/api/v1/invitations/accept" in page.text
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/api/v1/limits", "/api/v1/nothing", "/metrics", "/", "/setup"])
 async def test_every_answer_carries_the_security_headers(premises: Premises, path: str) -> None:
     async with premises.client(premises.admin_key) as client:

@@ -63,6 +63,16 @@ def test_an_error_becomes_a_paragraph_and_an_exit_code(error, code, told, capsys
     assert not streams.out
 
 
+def test_an_argument_that_is_not_utf8_is_the_callers_mistake(capsys, monkeypatch):
+    def encode(*_: object) -> None:
+        "\udcff".encode()
+
+    monkeypatch.setattr(submit, "with_organization", encode)
+
+    assert main(["submit", "issue.handle", "--payload", "{}", "--key", "\udcff\udcfe"]) == 2
+    assert "is not UTF-8; write it in UTF-8" in capsys.readouterr().err
+
+
 def test_debug_shows_the_traceback_wherever_it_stands(capsys, monkeypatch):
     def fail(*_: object) -> None:
         raise ZeroDivisionError("division by zero")
