@@ -23,6 +23,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bailiwick.storage import Database, migrate
 from bailiwick.storage.embedded import EmbeddedServer
+from bailiwick.telemetry import redacting
 
 REAL_DATA_VARIABLE = "BAILIWICK_REAL_DATA_DIR"
 _TEMPLATE = "bailiwick_template"
@@ -107,6 +108,12 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set {REAL_DATA_VARIABLE}")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _nothing_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test's invented secret be struck out of another's words: a process remembers them for good."""
+    monkeypatch.setattr(redacting, "_hidden", redacting._Hidden())
 
 
 @pytest.fixture(autouse=True, scope="session")
