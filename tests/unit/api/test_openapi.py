@@ -74,6 +74,12 @@ def test_an_operation_says_what_it_does(operation: Operation) -> None:
     assert operation.described["tags"]
 
 
+def test_the_table_of_permissions_names_every_operation_and_no_other() -> None:
+    # These answer without standing in the document.
+    beside = {"get_openapi", "show_setup", "show_invitation", "show_password"}
+    assert {operation.name for operation in OPERATIONS} | beside == set(OPERATIONS_TABLE) | beside
+
+
 @every_operation
 def test_an_operation_needs_a_key_unless_it_is_open(operation: Operation) -> None:
     is_for_all = is_open(operation.path)
