@@ -159,7 +159,9 @@ class Schedules:
     async def get(self, organization_id: str, schedule: str) -> ScheduleRecord:
         """Return a schedule by id or name, or raise NotFoundError."""
         row = await self._database.fetch_one(
-            f"{_SELECT} where s.organization_id = %(org)s and (s.id = %(id)s::uuid or s.name = %(name)s)",
+            # A name may look like an id; the id goes first.
+            f"{_SELECT} where s.organization_id = %(org)s and (s.id = %(id)s::uuid or s.name = %(name)s) "
+            "order by s.name = %(name)s limit 1",
             {"org": organization_id, "id": parse_id(schedule), "name": schedule},
             organization_id=organization_id,
         )

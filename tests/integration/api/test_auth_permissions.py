@@ -3,11 +3,13 @@
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from bailiwick.api.doorkeeper import is_open
 from bailiwick.audit import SYSTEM
 from bailiwick.identity.people.permissions import GRANTS, ROLES, Role
+from bailiwick.tasks.schedules import NewSchedule
 from tests.integration.api.conftest import Premises
 from tests.support.api import Operation, operations
 from tests.support.api_furnishing import ask, furnish
@@ -162,3 +164,36 @@ async def test_nobody_has_done_by_a_task_what_they_may_not_do(
     async with premises.client(premises.admin_key) as client:
         answer = await client.post("/api/v1/tasks", json={"kind": kind, "payload": payload})
         assert answer.status_code == 201, answer.text
+
+
+@pytest.mark.parametrize("role", ["operator", "developer", "admin", "owner"])
+async def test_who_runs_home_stops_no_schedule_of_the_installation(premises: Premises, role: Role) -> None:
+    schedules = premises.installation.schedules
+    home = await premises.installation.home()
+    await schedules.furnish(home.id, [NewSchedule("system.audit", "system.audit", interval_seconds=3600.0)])
+    stored = await schedules.get(home.id, "system.audit")
+    user = await premises.user(role, home=role)
+    async with premises.client((await premises.log_in(user)).access) as client:
+        for reference in ("system.audit", stored.id):
+            place = f"/api/v1/schedules/{reference}"
+            asked = [await client.post(f"{place}/{act}") for act in ("pause", "resume", "fire")]
+            asked.append(await client.delete(place))
+            for answer in asked:
+                assert answer.status_code == 403, answer.text
+        harmless = {"kind": "system.sync", "payload": {}, "interval_seconds": 60}
+        replaced = await client.put("/api/v1/schedules/system.audit", json=harmless)
+        assert replaced.status_code == 403, replaced.text
+    assert await schedules.get(home.id, "system.audit") == stored
+    async with premises.client(premises.admin_key) as client:
+        assert (await client.post("/api/v1/schedules/system.audit/pause")).status_code == 200
+        assert (await client.delete("/api/v1/schedules/system.audit")).status_code == 204
+
+
+async def test_a_schedule_whose_kind_is_gone_can_be_removed(premises: Premises, login_url: str) -> None:
+    await premises.installation.schedules.put(premises.acme.id, NewSchedule("old", "note.keep", interval_seconds=60.0))
+    async with await psycopg.AsyncConnection.connect(login_url, autocommit=True) as connection:
+        await connection.execute("update schedules set kind = 'gone.kind' where name = 'old'")
+    developer = await premises.user("developer", acme="developer")
+    async with premises.client((await premises.log_in(developer)).access) as client:
+        assert (await client.post("/api/v1/schedules/old/pause")).status_code == 200
+        assert (await client.delete("/api/v1/schedules/old")).status_code == 204

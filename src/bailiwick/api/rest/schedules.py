@@ -1,5 +1,6 @@
 """Schedules: tasks that recur."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,7 +11,9 @@ from pydantic import BaseModel, Field
 from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant, check_kind
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
+from bailiwick.identity import Caller, Organization
 from bailiwick.installation import Installation
+from bailiwick.kernel.errors import NotFoundError
 from bailiwick.tasks.schedules import CatchUp, NewSchedule, Overlap
 
 router = APIRouter(prefix="/schedules", tags=["schedules"])
@@ -114,6 +117,9 @@ async def put_schedule(
 ) -> ScheduleView:  # fmt: skip
     """Make the schedule of that name, or replace it; a replaced one keeps its last run and its pause."""
     check_kind(caller, platform.queue.kinds.get(body.kind), organization)
+    with suppress(NotFoundError):
+        # To replace a schedule is to remove it.
+        await _changeable(platform, caller, organization, schedule)
     agent = None if body.agent_id is None else await platform.directory.get(organization.id, str(body.agent_id))
     wanted = NewSchedule(
         name=schedule,
@@ -127,33 +133,36 @@ async def put_schedule(
     "/{schedule}/pause", summary="Pause a schedule", responses=problems(404), dependencies=[Needs("schedules:run")]
 )
 async def pause_schedule(
-    platform: Platform, organization: Tenant, actor: Acting, schedule: ScheduleName
+    platform: Platform, organization: Tenant, caller: Anybody, *, actor: Acting, schedule: ScheduleName
 ) -> ScheduleView:
     """Fire no more until resumed."""
-    await platform.schedules.pause(organization.id, schedule, actor=actor)
-    return await _view(platform, organization.id, schedule)
+    found = await _changeable(platform, caller, organization, schedule)
+    await platform.schedules.pause(organization.id, found, actor=actor)
+    return await _view(platform, organization.id, found)
 
 
 @router.post(
     "/{schedule}/resume", summary="Resume a schedule", responses=problems(404), dependencies=[Needs("schedules:run")]
 )
 async def resume_schedule(
-    platform: Platform, organization: Tenant, actor: Acting, schedule: ScheduleName
+    platform: Platform, organization: Tenant, caller: Anybody, *, actor: Acting, schedule: ScheduleName
 ) -> ScheduleView:
     """Fire again from now on; what fell into the pause is not made up for."""
-    await platform.schedules.resume(organization.id, schedule, actor=actor)
-    return await _view(platform, organization.id, schedule)
+    found = await _changeable(platform, caller, organization, schedule)
+    await platform.schedules.resume(organization.id, found, actor=actor)
+    return await _view(platform, organization.id, found)
 
 
 @router.post(
     "/{schedule}/fire", summary="Fire a schedule now", responses=problems(404), dependencies=[Needs("schedules:run")]
 )
 async def fire_schedule(
-    platform: Platform, organization: Tenant, actor: Acting, schedule: ScheduleName
+    platform: Platform, organization: Tenant, caller: Anybody, *, actor: Acting, schedule: ScheduleName
 ) -> ScheduleView:
     """Let the next firing be due at once, and end a pause; the overlap policy holds as ever."""
-    await platform.schedules.fire_now(organization.id, schedule, actor=actor)
-    return await _view(platform, organization.id, schedule)
+    found = await _changeable(platform, caller, organization, schedule)
+    await platform.schedules.fire_now(organization.id, found, actor=actor)
+    return await _view(platform, organization.id, found)
 
 
 @router.delete(
@@ -163,9 +172,21 @@ async def fire_schedule(
     responses=problems(404),
     dependencies=[Needs("schedules:write")],
 )
-async def remove_schedule(platform: Platform, organization: Tenant, actor: Acting, schedule: ScheduleName) -> None:
+async def remove_schedule(
+    platform: Platform, organization: Tenant, caller: Anybody, *, actor: Acting, schedule: ScheduleName
+) -> None:
     """Remove a schedule; tasks it made stay."""
-    await platform.schedules.remove(organization.id, schedule, actor=actor)
+    found = await _changeable(platform, caller, organization, schedule)
+    await platform.schedules.remove(organization.id, found, actor=actor)
+
+
+async def _changeable(platform: Installation, caller: Caller, organization: Organization, schedule: str) -> str:
+    """Return a schedule's id, or refuse a caller who may not have done, nor left undone, what it makes."""
+    found = await platform.schedules.get(organization.id, schedule)
+    # Of a kind whose extension is gone nothing says what it needs; such a schedule can still be cleared away.
+    if found.kind in platform.queue.kinds.names():
+        check_kind(caller, platform.queue.kinds.get(found.kind), organization)
+    return found.id
 
 
 async def _view(platform: Installation, organization_id: str, schedule: str) -> ScheduleView:
