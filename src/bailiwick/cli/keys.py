@@ -101,11 +101,11 @@ def revoke(
     org: KeyOrg = None,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke the keys of a name, or one by its id; they open nothing any more."""
+    """Revoke the keys of a name in one organization, or one by its id; they open nothing any more."""
 
     async def end(installation: Installation) -> int:
         organization_id = None if org is None else (await organization_of(installation, org)).id
-        return await installation.keys.revoke(name, organization_id=organization_id, actor=MACHINE.actor())
+        return await installation.keys.revoke(name, organization_id=organization_id)
 
     count = with_installation(end)
     if as_json:

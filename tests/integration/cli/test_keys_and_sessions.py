@@ -55,6 +55,19 @@ def test_a_key_with_scopes_and_an_end_can_be_made_listed_and_revoked(bailiwick: 
         caller_of(login_url, made["key"])
 
 
+def test_a_name_in_two_organizations_is_not_revoked_in_both(bailiwick: Command, login_url: str) -> None:
+    bailiwick("orgs", "create", "Acme")
+    keys = [bailiwick("keys", "create", "ci", "--org", org, "--json").document["key"] for org in ("home", "acme")]
+    refused = bailiwick("keys", "revoke", "ci")
+    assert refused.code != 0
+    told = " ".join(refused.err.split())
+    assert "acme, home" in told
+    assert "--org" in told
+    assert all(caller_of(login_url, key) for key in keys)
+    assert bailiwick("keys", "revoke", "ci", "--org", "acme").code == 0
+    assert caller_of(login_url, keys[0])
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [

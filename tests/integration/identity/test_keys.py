@@ -224,3 +224,46 @@ async def test_an_administrators_own_key_ends_with_the_administration(identity: 
     identity.as_superuser("update users set is_admin = false where id = %s", maria.id)
     with pytest.raises(UnauthorizedError):
         await identity.keys.authenticate(issued.key)
+
+
+async def test_nobody_revokes_a_key_that_may_more_than_they(identity: Identity) -> None:
+    acme = await place(identity)
+    admin = await logged_in(identity, await identity.user(acme="admin"))
+    owners = await identity.keys.make("nightly", organization_id=acme, role="owner")
+    lesser = await identity.keys.make("nightly", organization_id=acme, role="operator")
+    bounded = await identity.keys.make("bounded", organization_id=acme, role="owner", scopes=["tasks:read"])
+    for reference in (owners.record.id, "nightly"):
+        with pytest.raises(ForbiddenError, match="may do what you may not"):
+            await identity.keys.revoke(reference, organization_id=acme, maker=admin)
+    # All of a name or none.
+    for key in (owners, lesser):
+        assert await identity.keys.authenticate(key.key)
+    assert identity.acts("key.revoked") == []
+    assert await identity.keys.revoke(lesser.record.id, organization_id=acme, maker=admin) == 1
+    assert await identity.keys.revoke(bounded.record.id, organization_id=acme, maker=admin) == 1
+    itself = await identity.keys.authenticate(owners.key)
+    assert await identity.keys.revoke("nightly", organization_id=acme, maker=itself) == 1
+
+
+async def test_ones_own_key_can_be_revoked_after_losing_a_role(identity: Identity) -> None:
+    acme = await place(identity)
+    await identity.user("Other", acme="owner")
+    maria = await identity.user(acme="owner")
+    mine = await identity.keys.make("mine", organization_id=acme, maker=await logged_in(identity, maria))
+    await identity.memberships.change_role(acme, maria.id, "admin", actor=SYSTEM, rank="owner")
+    lesser = await logged_in(identity, maria)
+    assert await identity.keys.revoke(mine.record.id, organization_id=acme, maker=lesser) == 1
+
+
+async def test_a_name_in_several_organizations_is_revoked_in_none_until_one_is_said(identity: Identity) -> None:
+    acme, rival = await place(identity), await place(identity, "rival")
+    ours, theirs = [await identity.keys.make("ci", organization_id=where) for where in (acme, rival)]
+    every = await identity.keys.make("ci")
+    with pytest.raises(InvalidInputError, match=r"acme, rival, the whole installation .* --org, or give the key's id"):
+        await identity.keys.revoke("ci")
+    for key in (ours, theirs, every):
+        assert await identity.keys.authenticate(key.key)
+    assert await identity.keys.revoke(every.record.id) == 1
+    assert await identity.keys.revoke("ci", organization_id=acme) == 1
+    assert await identity.keys.authenticate(theirs.key)
+    assert await identity.keys.revoke("ci") == 1

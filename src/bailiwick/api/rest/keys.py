@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Acting, Address, Anybody, Needs, Platform, Tenant
+from bailiwick.api.access import Address, Anybody, Needs, Platform, Tenant
 from bailiwick.api.authentication import Authentication
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
@@ -100,10 +100,10 @@ async def create_key(
     "/{key}", status_code=204, summary="Revoke a key", responses=problems(404), dependencies=[Needs("keys:write")]
 )
 async def revoke_key(
-    platform: Platform, organization: Tenant, request: Request, actor: Acting, key: KeyReference
+    platform: Platform, organization: Tenant, request: Request, caller: Anybody, *, address: Address, key: KeyReference
 ) -> None:
     """Revoke the key of that id, or all of that name; within a second they open nothing any more."""
-    await platform.keys.revoke(key, organization_id=organization.id, actor=actor)
+    await platform.keys.revoke(key, organization_id=organization.id, maker=caller, address=address)
     authentication: Authentication = request.app.state.authentication
     authentication.forget()
 

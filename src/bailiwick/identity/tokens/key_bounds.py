@@ -73,6 +73,15 @@ def check_covers(maker: Caller, organization_id: str, role: Role) -> None:
     _refuse_beyond(GRANTS[role] - maker.permissions_in(organization_id))
 
 
+def check_revokes(maker: Caller, organization_id: str, role: Role | None, scopes: Collection[str] | None) -> None:
+    """Refuse to have a key revoked by who may less than it, by ForbiddenError; they could cut off those above them."""
+    held = frozenset(PERMISSIONS) if role is None else GRANTS[role]
+    beyond = (held if scopes is None else held & frozenset(scopes)) - maker.permissions_in(organization_id)
+    if beyond:
+        names = ", ".join(sorted(beyond))
+        raise ForbiddenError(f"you cannot revoke a key that may do what you may not: {names}; ask somebody who may")
+
+
 def _refuse_beyond(beyond: frozenset[str]) -> None:
     if beyond:
         names = ", ".join(sorted(beyond))

@@ -6,16 +6,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
+from bailiwick.audit import Act, Actor, AuditLog
 from bailiwick.identity.model import MACHINE, Caller
 from bailiwick.identity.people.permissions import GRANTS, Role, parse_role
-from bailiwick.identity.tokens.key_bounds import KeyBounds, installation_bounds, organization_bounds
+from bailiwick.identity.tokens.key_bounds import KeyBounds, check_revokes, installation_bounds, organization_bounds
 from bailiwick.kernel.errors import InvalidInputError, NotFoundError, UnauthorizedError
 from bailiwick.kernel.ids import INSTALLATION, new_id, parse_id
 from bailiwick.storage import Database, Row
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
 
 _PREFIX = "bw_"
+# More organizations than this are counted in an error and not named.
+_NAMED_PLACES = 20
 _SHOWN_CHARACTERS = len(_PREFIX) + 6
 _RECORD = (
     "select k.id, k.name, k.prefix, o.slug as organization, k.role, k.scopes, u.name as user_name, "
@@ -169,25 +171,21 @@ class Keys:
         reference: str,
         *,
         organization_id: str | None = None,
-        actor: Actor = SYSTEM,
+        maker: Caller = MACHINE,
+        address: str | None = None,
         reason: str | None = None,
     ) -> int:
-        """Revoke the key of that id, or all of that name; of one organization, or wherever without one.
+        """Revoke the key of that id, or all of that name; of one organization, or of the one that has it.
 
         Audited as ``key.revoked``. Returns how many there were.
 
         Raises:
             NotFoundError: there is none.
+            InvalidInputError: no organization was given, and several have a key of that name.
+            ForbiddenError: a key may do what ``maker`` may not, and is not their own.
         """
-        identifier = parse_id(reference)
-        if organization_id is None:
-            rows = await self._database.fetch_all("select * from api_keys_named(%s, %s)", (reference, identifier))
-            places = sorted({str(row["organization_id"]) for row in rows})
-        else:
-            places = [organization_id]
-        revoked = 0
-        for place in places:
-            revoked += await self._revoke(place, reference, identifier, actor, reason)
+        place = organization_id or await self._place_of(reference)
+        revoked = await self._revoke(place, reference, maker, maker.actor(address), reason)
         if not revoked:
             raise NotFoundError(f"no key {reference!r}; see the listing of keys")
         return revoked
@@ -253,15 +251,44 @@ class Keys:
             await self._audit.record(act, connection=connection)
         return IssuedKey(key, await self.get(place, key_id))
 
-    async def _revoke(self, place: str, name: str, identifier: str | None, actor: Actor, reason: str | None) -> int:
+    async def _place_of(self, name: str) -> str:
+        identifier = parse_id(name)
+        rows = await self._database.fetch_all("select * from api_keys_named(%s, %s)", (name, identifier))
+        if identifier is not None:
+            rows = [row for row in rows if str(row["id"]) == identifier]
+        places = sorted({str(row["organization_id"]) for row in rows})
+        if not places:
+            raise NotFoundError(f"no key {name!r}; see the listing of keys")
+        if len(places) == 1:
+            return places[0]
+        named = ", ".join(sorted([await self._place_name(place) for place in places[:_NAMED_PLACES]]))
+        more = f" and {len(places) - _NAMED_PLACES} more" if len(places) > _NAMED_PLACES else ""
+        raise InvalidInputError(
+            f"{len(places)} places have a key {name!r}: {named}{more}; say which with --org, or give the key's id"
+        )
+
+    async def _place_name(self, place: str) -> str:
+        if place == INSTALLATION:
+            return "the whole installation (by id only)"
+        row = await self._database.fetch_one(
+            "select slug from organizations where id = %s", (place,), organization_id=place
+        )
+        return place if row is None else row["slug"]
+
+    async def _revoke(self, place: str, reference: str, maker: Caller, actor: Actor, reason: str | None) -> int:
+        identifier = parse_id(reference)
         async with self._database.transaction(place) as connection:
             cursor = await connection.execute(
                 "update api_keys set revoked_at = now() where organization_id = %s and revoked_at is null "
-                "and case when %s::uuid is null then name = %s else id = %s end returning id, name",
-                (place, identifier, name, identifier),
+                "and case when %s::uuid is null then name = %s else id = %s end "
+                "returning id, name, role, scopes, user_id",
+                (place, identifier, reference, identifier),
             )
             rows = await cursor.fetchall()
             for row in rows:
+                # A refusal takes the whole transaction back.
+                if maker.key_id != row["id"] and (maker.kind != "user" or maker.id != row["user_id"]):
+                    check_revokes(maker, place, row["role"], row["scopes"])
                 act = Act(place, "key.revoked", actor, f"key:{row['id']}", before={"name": row["name"]}, reason=reason)
                 await self._audit.record(act, connection=connection)
         return len(rows)
