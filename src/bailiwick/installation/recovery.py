@@ -28,5 +28,5 @@ def backups_of(
 
 
 def archive_of(settings: Settings) -> Path | None:
-    """Return where the embedded server keeps its write-ahead log, None for nowhere."""
+    """Return below which folder the embedded server keeps its write-ahead log, None for nowhere."""
     return None if settings.backup_dir is None else settings.backup_dir.expanduser().absolute() / "wal"

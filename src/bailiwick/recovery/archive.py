@@ -14,15 +14,21 @@ _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _TIMELINE_DIGITS = 8
 
 
-def prune(archive: Path, first_needed: str) -> int:
+def position(segment: str) -> str:
+    """Return where in the log a segment lies, whatever its timeline; positions sort as text."""
+    return segment[_TIMELINE_DIGITS:]
+
+
+def prune(archive: Path, first_needed: str | None) -> int:
     """Remove the segments before one, on every timeline, as pg_archivecleanup would; return how many.
 
+    None is needed where no copy of the server's files is left to begin with.
     Histories of timelines stay; they are small, and needed to find the way.
     """
     removed = 0
     for path in archive.glob(f"*{SUFFIX}") if archive.is_dir() else ():
         name = path.name.removesuffix(SUFFIX).split(".")[0]
-        if _SEGMENT.fullmatch(name) and name[_TIMELINE_DIGITS:] < first_needed[_TIMELINE_DIGITS:]:
+        if _SEGMENT.fullmatch(name) and (first_needed is None or position(name) < position(first_needed)):
             path.unlink()
             removed += 1
     return removed
@@ -38,7 +44,7 @@ def unpack(archive: Path, target: Path, first_needed: str, give: Callable[[Path]
     for path in sorted(archive.glob(f"*{SUFFIX}")) if archive.is_dir() else ():
         name = path.name.removesuffix(SUFFIX)
         is_segment = _SEGMENT.fullmatch(name) is not None
-        if is_segment and name[_TIMELINE_DIGITS:] < first_needed[_TIMELINE_DIGITS:]:
+        if is_segment and position(name) < position(first_needed):
             continue
         if not is_segment and not name.endswith(".history"):
             continue

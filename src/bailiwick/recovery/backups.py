@@ -75,6 +75,8 @@ class Backups:
     ) -> BackupRecord:
         """Make a backup, record it with its outcome, and return the record.
 
+        Only one that ``is_scheduled`` may be removed by the rule.
+
         Raises:
             CannotDetermineError: no folder is set and none is given.
             DiskFullError, BackupFailedError, DatabaseUnavailableError, ConflictError: it is recorded, and nothing
@@ -85,8 +87,10 @@ class Backups:
 
         def work(halt: Halt) -> tuple[Path, Manifest]:
             if kind == "base":
-                return make_base(self._origin, folder, progress=progress, halt=halt)
-            return make_dump(self._origin, folder, include_key=include_key, progress=progress, halt=halt)
+                return make_base(self._origin, folder, is_scheduled=is_scheduled, progress=progress, halt=halt)
+            return make_dump(
+                self._origin, folder, include_key=include_key, is_scheduled=is_scheduled, progress=progress, halt=halt
+            )
 
         try:
             path, manifest = await _in_thread(work)
@@ -103,25 +107,27 @@ class Backups:
         return record
 
     async def prune(self, *, actor: Actor) -> list[str]:
-        """Remove what the rule does not keep, and the log before the oldest copy of the server's files.
+        """Remove what the rule does not keep, and each server's log before the oldest copy of its files.
 
-        Only in the folder that is set; returns the names of what was removed.
+        Only in the folder that is set, and only backups that the schedule made;
+        returns their names.
         """
         if self.folder is None:
             return []
         removed: list[str] = []
+        clusters = _first_segments(self.folder).keys()
         for kind in ("dump", "base"):
-            found = self.folder.list(kind)
+            found = [one for one in self.folder.list(kind) if one.manifest.is_scheduled]
             stay = kept((one.manifest.made_at for one in found), self._rule)
             for one in found:
                 if one.manifest.made_at not in stay:
                     await asyncio.to_thread(self.folder.remove, one.path)
                     await self.records.note_removed(one.path)
                     removed.append(one.path.name)
-        bases = [one.manifest.base for one in self.folder.list("base") if one.manifest.base is not None]
-        if bases:
-            first = min(base.first_segment for base in bases)
-            await asyncio.to_thread(archive.prune, self.folder.archive, first)
+        # Archives without any copy from the start are left alone: the first copy may be in the making.
+        needed = _first_segments(self.folder)
+        for cluster in clusters:
+            await asyncio.to_thread(archive.prune, self.folder.archive_of(cluster), needed.get(cluster))
         if removed:
             told = {"removed": removed}
             await self._audit.record(Act(INSTALLATION, "backup.pruned", actor, "backup:rule", after=told))
@@ -156,6 +162,16 @@ class Backups:
         if self.folder is None:
             raise CannotDetermineError(f"the folder for backups (give --out DIR, or set {SETTING})")
         return self.folder
+
+
+def _first_segments(folder: BackupFolder) -> dict[str, str]:
+    """Return the first segment that the copies of each cluster's files need, by its system identifier."""
+    first: dict[str, str] = {}
+    for found in folder.list("base"):
+        if (base := found.manifest.base) is not None:
+            cluster = base.system_identifier
+            first[cluster] = min(base.first_segment, first.get(cluster, base.first_segment), key=archive.position)
+    return first
 
 
 def _told(work: Callable[[Halt], Result], halt: Halt) -> Result:

@@ -3,7 +3,7 @@
 BACKUPS/NAME/               a finished backup: manifest.json and its files
 BACKUPS/.partial-NAME/      one that is being made, or was when its maker died
 BACKUPS/.lock               held by whoever makes or removes one
-BACKUPS/wal/                the archive of the embedded server's write-ahead log
+BACKUPS/wal/CLUSTER/        the archive of an embedded server's write-ahead log, by its system identifier
 """
 
 import os
@@ -34,7 +34,10 @@ class BackupFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
-        self.archive = self.root / "wal"
+
+    def archive_of(self, system_identifier: str) -> Path:
+        """Return where a cluster keeps its write-ahead log; another one's may have the same segments' names."""
+        return self.root / "wal" / system_identifier
 
     def list(self, kind: Kind | None = None) -> list[Found]:
         """Return the finished backups, newest first; what cannot be read is left out."""

@@ -43,7 +43,7 @@ class Origin:
 
 
 def make_dump(
-    origin: Origin, folder: BackupFolder, *, include_key: bool, progress: Progress, halt: Halt
+    origin: Origin, folder: BackupFolder, *, include_key: bool, is_scheduled: bool, progress: Progress, halt: Halt
 ) -> tuple[Path, Manifest]:
     """Write a dump of one moment while everybody goes on working; return where it is and its manifest.
 
@@ -73,14 +73,16 @@ def make_dump(
             _copy_key(origin, staging, include_key=include_key)
             manifest = _manifest(
                 "dump", name_id, row[1], contents,
-                guard=guard, binaries=binaries, staging=staging, include_key=include_key,
+                guard=guard, binaries=binaries, staging=staging, include_key=include_key, is_scheduled=is_scheduled,
             )  # fmt: skip
             write_manifest(staging, manifest)
             progress("writing", 1.0)
     return folder.root / name, manifest
 
 
-def make_base(origin: Origin, folder: BackupFolder, *, progress: Progress, halt: Halt) -> tuple[Path, Manifest]:
+def make_base(
+    origin: Origin, folder: BackupFolder, *, is_scheduled: bool, progress: Progress, halt: Halt
+) -> tuple[Path, Manifest]:
     """Copy the embedded server's files while it runs; with the archive, every moment after it can be gone to.
 
     Raises:
@@ -105,7 +107,7 @@ def make_base(origin: Origin, folder: BackupFolder, *, progress: Progress, halt:
             assert row is not None
             manifest = _manifest(
                 "base", name_id, row[0], summary(guard),
-                guard=guard, binaries=binaries, staging=staging, include_key=False,
+                guard=guard, binaries=binaries, staging=staging, include_key=False, is_scheduled=is_scheduled,
             )  # fmt: skip
             write_manifest(staging, manifest.model_copy(update={"base": _base_start(guard, staging)}))
             progress("writing", 1.0)
@@ -171,7 +173,7 @@ def _copy_key(origin: Origin, staging: Path, *, include_key: bool) -> None:
 
 def _manifest(
     kind: Kind, identifier: str, moment: datetime, contents: Contents, *,
-    guard: Guard, binaries: PostgresBinaries, staging: Path, include_key: bool,
+    guard: Guard, binaries: PostgresBinaries, staging: Path, include_key: bool, is_scheduled: bool,
 ) -> Manifest:  # fmt: skip
     row = guard.execute("select pg_database_size(current_database())").fetchone()
     return Manifest(
@@ -184,6 +186,7 @@ def _manifest(
         database_bytes=row[0] if row else 0,
         contents=contents,
         includes_key=include_key,
+        is_scheduled=is_scheduled,
         files=describe_files(staging),
     )
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bailiwick.kernel.errors import InvalidInputError, NotFoundError
 from bailiwick.recovery.errors import BackupDamagedError
@@ -60,11 +60,11 @@ class Contents(BaseModel):
 
 
 class BaseStart(BaseModel):
-    """Where the write-ahead log must begin for a base backup: the timeline and the segment's name."""
+    """Whose write-ahead log goes on from a base backup, and the segment it must begin with."""
 
     model_config = ConfigDict(frozen=True)
 
-    system_identifier: str
+    system_identifier: str = Field(pattern=r"^[0-9]+$")  # it names a folder
     first_segment: str
     segment_bytes: int
 
@@ -77,6 +77,7 @@ class Manifest(BaseModel):
     point in time after ``made_at``, and only its ``contents.master_keys`` and
     ``revisions`` are known. ``contents.master_keys`` names the keys without
     which sealed values stay sealed; ``includes_key`` tells whether one is here.
+    Only what ``is_scheduled`` may be removed by the rule.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -92,6 +93,7 @@ class Manifest(BaseModel):
     contents: Contents
     base: BaseStart | None = None
     includes_key: bool = False
+    is_scheduled: bool = False
     files: dict[str, FileContent]
 
     @property

@@ -26,7 +26,7 @@ import psycopg
 
 from bailiwick.kernel.errors import BailiwickError, DatabaseUnavailableError, DiskFullError, InternalError
 from bailiwick.storage.binaries import find_postgres_binaries
-from bailiwick.storage.embedded_archive import prepare_archive
+from bailiwick.storage.embedded_archive import archive_of_cluster, prepare_archive
 from bailiwick.storage.embedded_cluster import (
     ADMIN_ROLE,
     APPLICATION_DATABASE,
@@ -58,8 +58,9 @@ class EmbeddedServer:
     Methods block and may be called from any thread. ``progress`` receives
     short sentences while something takes longer than two seconds.
     ``recovery_seconds`` bounds the wait for an old server to end plus the
-    crash recovery of a new one. In ``archive`` the server keeps its write-ahead
-    log; a folder that cannot be used is told to ``progress`` and stops nothing.
+    crash recovery of a new one. Below ``archive``, in a folder of its cluster's,
+    the server keeps its write-ahead log; one that cannot be used is told to
+    ``progress`` and stops nothing.
     """
 
     def __init__(
@@ -258,9 +259,10 @@ class EmbeddedServer:
         if self._socket_dir is None:
             raise InternalError("the embedded database has no socket folder")
         self._folder.remove_stale_files(self._socket_dir)
-        if self._archive is not None and (problem := prepare_archive(self._archive, account)):
+        archive = self._archive and archive_of_cluster(self._archive, self._folder.cluster)
+        if archive is not None and (problem := prepare_archive(archive, account)):
             self._progress(f"the write-ahead log is not archived: {problem}")
-        write_settings(self._folder.cluster, account, self._archive)
+        write_settings(self._folder.cluster, account, archive)
         log_start = self._folder.log_end()
         command = server_command(binaries, self._folder.cluster, self._socket_dir)
         self._process = ServerProcess(account, self._folder.server_lock_file, self._folder.log_file, command)

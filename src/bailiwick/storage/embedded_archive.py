@@ -3,17 +3,53 @@
 PostgreSQL runs a command for every full segment, and for a begun one after five
 minutes. The server's account may be unable to run our interpreter, so the
 command is a line for the shell, made of gzip, cmp, sync and mv.
+
+Every cluster begins on timeline 1 and names its segments alike, also one that a
+dump was restored into. So each has a folder of its own, named by the system
+identifier that initdb gave it; a copy of its files keeps both.
 """
 
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from bailiwick.kernel.errors import DatabaseUnavailableError
 from bailiwick.storage.embedded_account import ServerAccount
 
 # What may be lost at most when the disk with the data is; a begun segment is mostly zeros and packs well.
 ARCHIVE_SECONDS = 300
 SUFFIX = ".gz"
+_IDENTIFIER_BYTES = 8
+
+
+def archive_of_cluster(archives: Path, cluster: Path) -> Path:
+    """Return the folder below ``archives`` that is a cluster's own.
+
+    Raises:
+        DatabaseUnavailableError: the cluster does not say which it is; it is damaged.
+    """
+    return archives / system_identifier(cluster)
+
+
+def system_identifier(cluster: Path) -> str:
+    """Return the number that tells a cluster from all others, as ``pg_control_system()`` does; needs no server.
+
+    Raises:
+        DatabaseUnavailableError: it cannot be read.
+    """
+    control = cluster / "global" / "pg_control"
+    try:
+        with control.open("rb") as file:
+            # The first field of PostgreSQL's ControlFileData, on every version, in the machine's byte order.
+            number = file.read(_IDENTIFIER_BYTES)
+    except OSError as error:
+        raise DatabaseUnavailableError(
+            f"{control} cannot be read ({error.strerror or error}); keep a copy of the folder and restore a backup"
+        ) from error
+    if len(number) < _IDENTIFIER_BYTES:
+        raise DatabaseUnavailableError(f"{control} is truncated; keep a copy of the folder and restore a backup")
+    return str(int.from_bytes(number, sys.byteorder))
 
 
 def archive_settings(archive: Path | None) -> Mapping[str, str]:

@@ -68,9 +68,9 @@ class Kept:
         """Append one entry to the installation's audit chain."""
         await self.audit.record(Act(INSTALLATION, "test.acted", SYSTEM, f"number:{number}", after={"number": number}))
 
-    async def dump(self) -> Path:
+    async def dump(self, *, is_scheduled: bool = False) -> Path:
         """Make a dump and return its folder."""
-        return path_of(await self.backups.make(actor=SYSTEM))
+        return path_of(await self.backups.make(actor=SYSTEM, is_scheduled=is_scheduled))
 
 
 def path_of(record: BackupRecord) -> Path:

@@ -186,16 +186,31 @@ async def test_without_a_folder_it_says_what_is_missing(kept: Kept) -> None:
 
 async def test_the_rule_removes_older_backups_and_says_so(kept: Kept) -> None:
     for day in (1, 2, 3):
-        path = await kept.dump() / "manifest.json"
-        document = json.loads(path.read_text())
-        document["made_at"] = f"2026-01-0{day}T00:00:00Z"
-        path.write_text(json.dumps(document))
+        _date(await kept.dump(is_scheduled=True), f"2026-01-0{day}T00:00:00Z")
     removed = await kept.backups.prune(actor=SYSTEM)
     assert len(removed) == 1
     assert [one.manifest.made_at.day for one in kept.backups.folder.list()] == [3, 2]  # type: ignore[union-attr]
     states = sorted(record.state for record in (await kept.backups.records.list()).items)
     assert states == ["made", "made", "removed"]
     assert await kept.backups.prune(actor=SYSTEM) == []
+
+
+async def test_what_a_person_made_stays_until_a_person_removes_it(kept: Kept) -> None:
+    by_hand = await kept.dump()
+    _date(by_hand, "2026-01-03T02:12:00Z")
+    scheduled = [await kept.dump(is_scheduled=True) for _ in range(3)]
+    for day, path in enumerate(scheduled, 1):
+        _date(path, f"2026-01-0{day}T02:15:00Z")
+    assert await kept.backups.prune(actor=SYSTEM) == [scheduled[0].name]
+    assert read_manifest(by_hand).is_scheduled is False
+    assert read_manifest(scheduled[1]).is_scheduled is True
+    states = {record.path: record.state for record in (await kept.backups.records.list()).items}
+    assert states[str(by_hand)] == "made"
+
+
+def _date(backup: Path, moment: str) -> None:
+    path = backup / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"made_at": moment}))
 
 
 def _command(login_url: str, folder: Path, *, file_bytes: int | None = None) -> subprocess.Popen[str]:

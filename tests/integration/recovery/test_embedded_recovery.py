@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import json
 import os
-from datetime import UTC, datetime
+import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -12,12 +14,12 @@ import pytest
 from bailiwick.audit import SYSTEM
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
-from bailiwick.recovery.folder import BackupFolder
+from bailiwick.recovery.folder import BackupFolder, Found
 from bailiwick.recovery.manifest import read_manifest
 from bailiwick.recovery.restoring import Wanted, place_key, restore_dump
 from bailiwick.recovery.rewinding import rewind
 from bailiwick.storage.embedded import EmbeddedServer
-from bailiwick.storage.embedded_archive import archive_settings
+from bailiwick.storage.embedded_archive import archive_settings, system_identifier
 from bailiwick.tasks import NewTask
 from bailiwick.vault import MasterKeyError
 from tests.integration.recovery.conftest import Notes, embedded, path_of, wanted
@@ -142,16 +144,83 @@ async def test_the_log_before_the_oldest_kept_copy_is_removed(place: Path) -> No
     async with embedded(place / "old", place / "backups") as installation:
         await _archived(installation)
         await installation.backups.make("base", actor=SYSTEM)
-        before = {path.name for path in (place / "backups" / "wal").glob("*.gz")}
-        await installation.backups.prune(actor=SYSTEM)
-        left = {path.name for path in (place / "backups" / "wal").glob("*.gz")}
         folder = installation.backups.folder
         assert folder is not None
+        log = folder.archive_of(system_identifier(place / "old" / "postgres"))
+        before = {path.name for path in log.glob("*.gz")}
+        await installation.backups.prune(actor=SYSTEM)
+        left = {path.name for path in log.glob("*.gz")}
         (base,) = folder.list("base")
         assert base.manifest.base is not None
         assert "000000010000000000000001.gz" in before - left
         assert all(name >= base.manifest.base.first_segment for name in left)
     await asyncio.to_thread(rewind, BackupFolder(place / "backups"), place / "new", None, wanted())
+
+
+async def test_a_restored_dump_archives_beside_the_cluster_it_came_from(place: Path) -> None:
+    backup_dir = place / "backups"
+    async with embedded(place / "old", backup_dir) as installation:
+        await installation.backups.make("base", actor=SYSTEM)
+        await installation.organizations.create("Old")
+        backup = path_of(await installation.backups.make(actor=SYSTEM))
+        await _archived(installation)
+    old = system_identifier(place / "old" / "postgres")
+    kept_before = _files(backup_dir / "wal" / old)
+    await asyncio.to_thread(restore_dump, backup, place / "new", wanted())
+
+    async with embedded(place / "new", backup_dir) as installation:
+        new = system_identifier(place / "new" / "postgres")
+        row = await installation.database.fetch_one("select system_identifier::text as known from pg_control_system()")
+        assert row is not None
+        assert row["known"] == new != old
+        await installation.organizations.create("New")
+        await _archived(installation)
+        counts = await installation.database.fetch_one("select failed_count from pg_stat_archiver")
+        assert counts is not None
+        assert counts["failed_count"] == 0
+        # The names that both have are what used to stop the archiving.
+        assert kept_before.keys() & _files(backup_dir / "wal" / new).keys()
+        assert _files(backup_dir / "wal" / old) == kept_before
+        await installation.backups.make("base", actor=SYSTEM)
+        await installation.backups.prune(actor=SYSTEM)
+        await _archived(installation)
+    newest, oldest = BackupFolder(backup_dir).list("base")
+    assert (_cluster_of(newest), _cluster_of(oldest)) == (new, old)
+    assert oldest.manifest.base is not None
+    first = oldest.manifest.base.first_segment
+    assert _files(backup_dir / "wal" / old) == {name: kept_before[name] for name in kept_before if name >= first}
+
+    await asyncio.to_thread(rewind, BackupFolder(backup_dir), place / "latest", None, wanted())
+    assert {"old", "new"} <= _slugs(place / "latest")
+    await asyncio.to_thread(newest.path.rename, place / "elsewhere")
+    await asyncio.to_thread(rewind, BackupFolder(backup_dir), place / "before", None, wanted())
+    assert system_identifier(place / "before" / "postgres") == old
+    assert "old" in _slugs(place / "before")
+    assert "new" not in _slugs(place / "before")
+
+
+async def test_the_log_goes_with_the_last_copy_that_the_rule_removes(place: Path) -> None:
+    backup_dir = place / "backups"
+    async with embedded(place / "old", backup_dir) as installation:
+        made = path_of(await installation.backups.make("base", actor=SYSTEM, is_scheduled=True))
+        await _archived(installation)
+        folder = installation.backups.folder
+        assert folder is not None
+        # Of another cluster, whose log is not to be touched, and newer: the rule keeps the newest of a day.
+        newer = json.loads((made / "manifest.json").read_text())
+        newer["made_at"] = (datetime.fromisoformat(newer["made_at"]) + timedelta(microseconds=1)).isoformat()
+        newer["base"]["system_identifier"] = "1"
+        await asyncio.to_thread(shutil.copytree, made, backup_dir / "another")
+        (backup_dir / "another" / "manifest.json").write_text(json.dumps(newer))
+        for cluster in ("1", "2"):
+            (folder.archive_of(cluster)).mkdir()
+            (folder.archive_of(cluster) / f"{newer['base']['first_segment']}.gz").write_bytes(b"log")
+        log = folder.archive_of(system_identifier(place / "old" / "postgres"))
+        assert _files(log)
+        assert await installation.backups.prune(actor=SYSTEM) == [made.name]
+        assert not [name for name in _files(log) if len(name) == 27]
+        assert _files(folder.archive_of("1"))
+        assert _files(folder.archive_of("2"))
 
 
 async def test_an_archive_that_cannot_be_written_stops_nothing_and_is_told(place: Path) -> None:
@@ -198,6 +267,15 @@ async def _archived(installation: Installation) -> None:
             return last is not None and last[0] is not None and last[0][:24] >= wanted
 
         await until(there, f"{wanted} is archived", seconds=30)
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*.gz")}
+
+
+def _cluster_of(found: Found) -> str:
+    assert found.manifest.base is not None
+    return found.manifest.base.system_identifier
 
 
 def _slugs(data_dir: Path) -> set[str]:

@@ -2,15 +2,17 @@
 
 import gzip
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bailiwick.kernel.errors import DatabaseUnavailableError
 from bailiwick.recovery import archive
 from bailiwick.recovery.errors import BackupDamagedError
-from bailiwick.storage.embedded_archive import archive_command, quoted
+from bailiwick.storage.embedded_archive import archive_command, archive_of_cluster, quoted
 
 SEGMENT = "00000001000000000000000A"
 
@@ -88,6 +90,30 @@ def test_segments_before_the_oldest_copy_are_removed_on_every_timeline(tmp_path:
     assert sorted(path.name.removesuffix(".gz") for path in tmp_path.iterdir()) == [
         "00000001000000000000000A", "00000002.history", "00000002000000000000000B",
     ]  # fmt: skip
+
+
+def test_without_a_copy_to_begin_with_no_segment_is_needed(tmp_path: Path) -> None:
+    for name in (SEGMENT, "00000002.history"):
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(b"x"))
+    assert archive.prune(tmp_path, None) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["00000002.history.gz"]
+
+
+def test_each_cluster_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    for number in (7_000_000_000_000_000_001, 7_000_000_000_000_000_002):
+        control = tmp_path / str(number) / "global" / "pg_control"
+        control.parent.mkdir(parents=True)
+        control.write_bytes(number.to_bytes(8, sys.byteorder) + b"the rest")
+        assert archive_of_cluster(tmp_path / "wal", tmp_path / str(number)) == tmp_path / "wal" / str(number)
+
+
+def test_a_cluster_that_does_not_say_which_it_is_archives_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "global").mkdir()
+    with pytest.raises(DatabaseUnavailableError, match="pg_control cannot be read"):
+        archive_of_cluster(tmp_path / "wal", tmp_path)
+    (tmp_path / "global" / "pg_control").write_bytes(b"short")
+    with pytest.raises(DatabaseUnavailableError, match="truncated"):
+        archive_of_cluster(tmp_path / "wal", tmp_path)
 
 
 def test_a_damaged_segment_is_named(tmp_path: Path) -> None:
