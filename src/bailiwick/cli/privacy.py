@@ -11,6 +11,7 @@ from bailiwick.cli.output import note, print_json, print_more, print_table, scre
 from bailiwick.cli.privacy_keeping import hold, holds, release, retention
 from bailiwick.cli.privacy_requests import Subject, certificate, erase, requests, verify_certificate
 from bailiwick.cli.session import operator, with_installation, with_organization
+from bailiwick.cli.whole_file import PRIVATE, write_whole
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import InvalidInputError
@@ -148,10 +149,7 @@ def export(
         return await installation.privacy.export_now(organization.id, subject, actor=operator())
 
     archive = with_organization(org, collect)
-    # Made before it is filled, so that nobody else can read it in between.
-    out.touch(mode=0o600)
-    out.chmod(0o600)
-    out.write_bytes(orjson.dumps(archive, option=orjson.OPT_INDENT_2))
+    write_whole(out, orjson.dumps(archive, option=orjson.OPT_INDENT_2), mode=PRIVATE)
     sections = archive["manifest"]["sections"]
     if as_json:
         print_json({"file": str(out), "manifest": archive["manifest"]})

@@ -10,6 +10,7 @@ import typer
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import note, print_json, print_more, print_table
 from bailiwick.cli.session import operator, with_installation, with_organization
+from bailiwick.cli.whole_file import write_whole
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import InvalidInputError
@@ -81,7 +82,7 @@ def certificate(
     async def read(installation: Installation, organization: Organization) -> dict[str, Any]:
         return await installation.privacy.requests.certificate(organization.id, request)
 
-    out.write_bytes(orjson.dumps(with_organization(org, read), option=orjson.OPT_INDENT_2))
+    write_whole(out, orjson.dumps(with_organization(org, read), option=orjson.OPT_INDENT_2))
     note(f"written to {out}", style="")
 
 

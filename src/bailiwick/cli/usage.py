@@ -9,11 +9,11 @@ import typer
 from bailiwick.cli.options import HOME, AsJson, Org
 from bailiwick.cli.output import note, print_json, print_table
 from bailiwick.cli.session import organization_of, with_installation, with_organization
+from bailiwick.cli.whole_file import write_whole
 from bailiwick.identity import Organization
 from bailiwick.identity.quotas import Usage, month_of
 from bailiwick.identity.quotas.metering import as_csv, month_totals, plain_amount
 from bailiwick.installation import Installation
-from bailiwick.kernel.errors import InvalidInputError
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -82,14 +82,10 @@ def export(
 
 
 def _write(out: Path, content: Any) -> None:
-
-    try:
-        if isinstance(content, str):
-            out.write_text(content, encoding="utf-8", newline="")
-        else:
-            out.write_bytes(orjson.dumps(content, default=str, option=orjson.OPT_INDENT_2) + b"\n")
-    except OSError as error:
-        raise InvalidInputError(f"cannot write {out}: {error.strerror}; choose another file with --out") from error
+    if isinstance(content, str):
+        write_whole(out, content.encode())
+    else:
+        write_whole(out, orjson.dumps(content, default=str, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:
