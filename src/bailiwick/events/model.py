@@ -16,7 +16,8 @@ class EventType:
 
     ``key`` derives the correlation key from the payload; waits and histories
     find events by it. With a ``concern`` an event is recorded only while the
-    person it is about consents.
+    person it is about consents. One that ``is_internal`` only the platform makes:
+    nobody publishes it over the API.
     """
 
     name: str
@@ -24,6 +25,7 @@ class EventType:
     payload: type[BaseModel]
     key: Callable[[Any], str] | None = None
     concern: Concern | None = None
+    is_internal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

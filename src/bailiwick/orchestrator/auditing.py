@@ -35,7 +35,7 @@ class SecurityAlarm(BaseModel):
     description: str
 
 
-TYPE = EventType(EVENT, 1, SecurityAlarm, key=lambda alarm: alarm.subject)
+TYPE = EventType(EVENT, 1, SecurityAlarm, key=lambda alarm: alarm.subject, is_internal=True)
 
 
 def event_of(alarm: Alarm) -> NewEvent:

@@ -78,9 +78,9 @@ class OrchestratorExtension:
         registrar.event_type(sessions.TYPE)
         for event_type in quotas.TYPES:
             registrar.event_type(event_type)
-        registrar.event_type(EventType(health.EVENT, 1, health.HealthChecked))
-        registrar.event_type(EventType(learning.EVENT, 1, learning.LearningUpdated))
-        registrar.event_type(EventType(performance.EVENT, 1, performance.PerformanceAnalysed))
+        registrar.event_type(EventType(health.EVENT, 1, health.HealthChecked, is_internal=True))
+        registrar.event_type(EventType(learning.EVENT, 1, learning.LearningUpdated, is_internal=True))
+        registrar.event_type(EventType(performance.EVENT, 1, performance.PerformanceAnalysed, is_internal=True))
 
     def _register_kinds(self, registrar: Registrar) -> None:
         kernel = registrar.kernel

@@ -23,7 +23,7 @@ class QuotaReached(BaseModel):
 
 
 TYPES = tuple(
-    EventType(f"quota.{level}_limit_reached", 1, QuotaReached, key=lambda reached: reached.resource)
+    EventType(f"quota.{level}_limit_reached", 1, QuotaReached, key=lambda reached: reached.resource, is_internal=True)
     for level in ("soft", "hard")
 )
 

@@ -29,7 +29,7 @@ class SessionReplayed(BaseModel):
     address: str | None
 
 
-TYPE = EventType(EVENT, 1, SessionReplayed, key=lambda replayed: f"user:{replayed.user_id}")
+TYPE = EventType(EVENT, 1, SessionReplayed, key=lambda replayed: f"user:{replayed.user_id}", is_internal=True)
 
 
 class SessionsJob:

@@ -33,7 +33,7 @@ class ErasureFact(BaseModel):
 
 
 EVENT_TYPES: tuple[EventType, ...] = (
-    EventType(CONSENT_CHANGED, 1, ConsentFact, key=lambda fact: fact.subject_id),
-    EventType(CONSENT_WITHDRAWN, 1, ConsentFact, key=lambda fact: fact.subject_id),
-    EventType(SUBJECT_ERASED, 1, ErasureFact, key=lambda fact: fact.subject_id),
+    EventType(CONSENT_CHANGED, 1, ConsentFact, key=lambda fact: fact.subject_id, is_internal=True),
+    EventType(CONSENT_WITHDRAWN, 1, ConsentFact, key=lambda fact: fact.subject_id, is_internal=True),
+    EventType(SUBJECT_ERASED, 1, ErasureFact, key=lambda fact: fact.subject_id, is_internal=True),
 )

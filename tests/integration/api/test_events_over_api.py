@@ -62,6 +62,22 @@ async def test_one_bad_event_refuses_all(acme: httpx.AsyncClient, event: dict[st
     assert (await acme.get("/api/v1/events")).json()["items"] == []
 
 
+async def test_nobody_publishes_what_only_the_platform_tells(
+    premises: Premises, acme: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    types = premises.installation.events.types
+    internal = {name for name in types.names() if types.get(name).is_internal}
+    assert internal >= {
+        "session.replayed", "security.alarm", "quota.soft_limit_reached", "quota.hard_limit_reached",
+        "consent.changed", "consent.withdrawn", "subject.erased", "learning.updated",
+    }  # fmt: skip
+    for name in internal:
+        for client in (acme, admin):
+            answer = await client.post("/api/v1/events", json={"events": [note(0), note(1) | {"type": name}]})
+            assert (answer.status_code, name in answer.json()["detail"]) == (403, True), answer.text
+    assert (await acme.get("/api/v1/events")).json()["items"] == []
+
+
 async def test_pages_are_complete_and_repeat_nothing_while_events_come_in(acme: httpx.AsyncClient) -> None:
     before = await publish(acme, *range(25))
     walked: list[str] = []

@@ -11,6 +11,7 @@ from bailiwick.api.access import Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.events import Event, NewEvent
+from bailiwick.kernel.errors import ForbiddenError
 
 router = APIRouter(prefix="/events", tags=["events"])
 
@@ -116,8 +117,12 @@ async def get_event(
 async def publish_events(platform: Platform, organization: Tenant, body: EventsBody) -> PublishedEvents:
     """Record up to 500 facts and make the tasks that follow; once this answers, both survive any crash.
 
-    With dedupe keys the request can be repeated safely.
+    With dedupe keys the request can be repeated safely. What only the platform makes, such as `security.alarm`,
+    is refused.
     """
+    internal = sorted({event.type for event in body.events if platform.events.types.get(event.type).is_internal})
+    if internal:
+        raise ForbiddenError(f"only the platform itself publishes {', '.join(internal)}; publish a type of your own")
     new = [
         NewEvent(
             event.type,
