@@ -70,22 +70,25 @@ class TaskControl:
         self._wakeups.announce(TASKS)
         return redriven
 
-    async def fork(self, organization_id: str, task_id: str, *, from_step: int) -> str:
-        """Add a copy that keeps the steps before ``from_step`` and does the rest anew.
+    async def fork(self, organization_id: str, task_id: str, *, from_step: int, actor: Actor = SYSTEM) -> str:
+        """Add a copy that keeps the steps before ``from_step`` and does the rest anew; audited as ``task.forked``.
 
         Raises:
             NotFoundError: no such task here.
         """
         if from_step < 0:
             raise InvalidInputError("from_step counts from 0")
-        forked = new_id()
-        row = await self._database.fetch_one(
-            "select task_fork(%s, %s, %s, %s) as made",
-            (organization_id, _checked([task_id])[0], forked, from_step),
-            organization_id=organization_id,
-        )
-        if row is None or not row["made"]:
-            raise NotFoundError(f"no task {task_id} in this organization")
+        (original,), forked = _checked([task_id]), new_id()
+        after = {"task_id": forked, "from_step": from_step}
+        act = Act(organization_id, "task.forked", actor, f"task:{original}", after=after)
+        async with self._database.transaction(organization_id) as connection:
+            cursor = await connection.execute(
+                "select task_fork(%s, %s, %s, %s) as made", (organization_id, original, forked, from_step)
+            )
+            row = await cursor.fetchone()
+            if row is None or not row["made"]:
+                raise NotFoundError(f"no task {task_id} in this organization")
+            await self._audit.record(act, connection=connection)
         self._wakeups.announce(TASKS)
         return forked
 

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bailiwick.tasks import NewTask
 from tests.integration.api.conftest import Premises
 
 UNKNOWN = "0199b6ff-b66f-7000-8000-000000000001"
@@ -178,3 +179,23 @@ async def test_what_is_not_there_is_not_found(acme: httpx.AsyncClient, action: s
         await acme.post(f"/api/v1/tasks/{task}/fork", json={"from_step": 0}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_a_fork_is_audited_with_who_asked(premises: Premises) -> None:
+    user = await premises.user("maria", acme="developer")
+    async with premises.client((await premises.log_in(user)).access) as client:
+        task = await submit(client)
+        forked = (await client.post(f"/api/v1/tasks/{task}/fork", json={"from_step": 0})).json()["task_id"]
+    page = await premises.installation.audit.list(premises.acme.id, limit=50)
+    (entry,) = [entry for entry in page.items if entry.action == "task.forked"]
+    assert (entry.actor.id, entry.target) == (user.id, f"task:{task}")
+    assert entry.after == {"task_id": forked, "from_step": 0}
+
+
+async def test_nobody_forks_what_they_may_not_ask_for(premises: Premises) -> None:
+    home = await premises.installation.home()
+    task = (await premises.installation.queue.enqueue(home.id, NewTask("system.audit", {}))).task_id
+    user = await premises.user("maria", home="developer")
+    async with premises.client((await premises.log_in(user)).access) as client:
+        refused = await client.post(f"/api/v1/tasks/{task}/fork", json={"from_step": 0})
+        assert (refused.status_code, "administrators" in refused.json()["detail"]) == (403, True)

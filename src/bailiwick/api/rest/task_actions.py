@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant, check_permission
+from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant, check_kind, check_permission
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.api.rest.pages import TaskId, problems
 from bailiwick.api.rest.tasks import TaskDetail, detail_of
@@ -132,10 +132,16 @@ async def redrive_task(platform: Platform, organization: Tenant, actor: Acting, 
     responses=problems(404),
     dependencies=[Needs("tasks:write")],
 )
-async def fork_task(platform: Platform, organization: Tenant, task_id: TaskId, body: Fork) -> ForkedTask:
+async def fork_task(
+    platform: Platform, organization: Tenant, caller: Anybody, *, actor: Acting, task_id: TaskId, body: Fork
+) -> ForkedTask:
     """Add a copy that keeps the steps before one and does the rest anew."""
     found = await platform.tasks.get(organization.id, task_id)
-    return ForkedTask(task_id=await platform.control.fork(organization.id, found.id, from_step=body.from_step))
+    # Of a kind whose extension is gone nothing says what it needs, and nothing carries it out.
+    if found.kind in platform.queue.kinds.names():
+        check_kind(caller, platform.queue.kinds.get(found.kind), organization)
+    made = await platform.control.fork(organization.id, found.id, from_step=body.from_step, actor=actor)
+    return ForkedTask(task_id=made)
 
 
 async def _act_on_one(
