@@ -88,7 +88,10 @@ _PEOPLE: tuple[Location, ...] = (
     ),
     Location(
         "mapped_memberships", {}, "delete", SECURITY, key=("provider_id", "user_id"),
-        mine="user_id = any(%(users)s::uuid[])",
+        # A provider that takes back what it gave may do so to owners, too; it has to know what it gave.
+        mine="user_id = any(%(users)s::uuid[]) and not exists (select from memberships m where m.role = 'owner' "
+        "and (m.organization_id, m.user_id) = (mapped_memberships.organization_id, mapped_memberships.user_id))",
+        reason="an owner of the organization stays one, and the provider that made them one may take it back",
     ),
     Location("identity_providers", {"name": "name", "policy": "document"}, "replace", SECURITY),
     Location(

@@ -20,7 +20,9 @@ from bailiwick.connectors import facts
 from bailiwick.connectors.intake import RecordSource
 from bailiwick.connectors.issues import IssueComment, IssueRecord
 from bailiwick.identity import Organization
+from bailiwick.identity.oidc.providers import NewIdentityProvider
 from bailiwick.kernel.errors import ConflictError, KeyErasedError, NotFoundError
+from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.privacy import Evidence, Identifier, LegalHoldError
 from bailiwick.privacy.certificates import canonical, verify
 from bailiwick.privacy.exporting import section_hash
@@ -347,6 +349,13 @@ async def test_an_owner_keeps_the_account_whole(bureau: Bureau, is_last: bool) -
         other = await bureau.installation.accounts.create("boss@canary.test", "The Boss", actor=CLERK)
         await bureau.installation.memberships.add(bureau.acme.id, other.id, "owner", actor=CLERK)
     await bureau.installation.sessions.begin(owner.id, methods=["pwd"], address=None, user_agent=None)
+    new = NewIdentityProvider("company", "Company", "https://idp.canary.test", "bailiwick")
+    provider = await bureau.installation.ways_in.providers.add(INSTALLATION, new, actor=CLERK)
+    await bureau.installation.database.execute(
+        "insert into mapped_memberships (provider_id, user_id, organization_id, role) values (%s, %s, %s, 'owner')",
+        (provider.id, owner.id, bureau.acme.id),
+        organization_id=bureau.acme.id,
+    )
     async with bureau.installation.run_worker():
         subject = await bureau.register(bureau.acme, f"email:{CARA.email}")
         request_id = await _request(bureau, bureau.acme, subject)
@@ -354,6 +363,10 @@ async def test_an_owner_keeps_the_account_whole(bureau: Bureau, is_last: bool) -
     certificate = await bureau.installation.privacy.requests.certificate(bureau.acme.id, request_id)
     kept = {one["place"]: one["rows"] for one in certificate["statement"]["kept"]}
     assert (kept["memberships"], kept["users"]) == (1, 1)
+    mapped = await bureau.installation.database.fetch_all(
+        "select role from mapped_memberships where user_id = %s", (owner.id,), organization_id=bureau.acme.id
+    )
+    assert [row["role"] for row in mapped] == ["owner"]
     sessions = await bureau.installation.database.fetch_all("select from sessions where user_id = %s", (owner.id,))
     assert len(sessions) == 1
 
