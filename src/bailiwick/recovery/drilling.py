@@ -62,7 +62,7 @@ def drill(backup: Path, *, migrations: tuple[Path, ...] = (), progress: Progress
         kind = manifest.kind
         wanted = Wanted(migrations=migrations, without_key=True, progress=progress, halt=halt)
         if manifest.kind == "base":
-            rewind(BackupFolder(backup.parent), scratch, None, wanted)
+            rewind(BackupFolder(backup.parent), scratch, None, wanted, base=backup)
         else:
             checked(backup, "dump", wanted)
         with EmbeddedServer(scratch) as server:

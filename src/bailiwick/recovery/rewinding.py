@@ -10,7 +10,7 @@ from bailiwick.kernel.errors import DatabaseUnavailableError, InvalidInputError,
 from bailiwick.recovery import archive
 from bailiwick.recovery.errors import BackupDamagedError
 from bailiwick.recovery.folder import BackupFolder, Found
-from bailiwick.recovery.manifest import Manifest
+from bailiwick.recovery.manifest import Manifest, read_manifest
 from bailiwick.recovery.noting import note_restored
 from bailiwick.recovery.restoring import Wanted, checked, place_key, staged_data
 from bailiwick.storage.embedded import EmbeddedServer
@@ -24,17 +24,19 @@ _OVERRIDES = "postgresql.auto.conf"
 _PATIENCE_SECONDS = 24 * 3600.0
 
 
-def rewind(folder: BackupFolder, data_dir: Path, moment: datetime | None, wanted: Wanted) -> Manifest:
+def rewind(
+    folder: BackupFolder, data_dir: Path, moment: datetime | None, wanted: Wanted, *, base: Path | None = None
+) -> Manifest:
     """Make a data folder as it was at a moment, the last the archive knows if it is None; whole or not at all.
 
     Everything committed until ``moment`` is there, nothing after it. Begins with
-    the newest base backup before it.
+    ``base``, else with the newest base backup before it.
 
     Raises:
         NotFoundError: no base backup is old enough, or the archive ends before the moment.
         Otherwise as `restore_dump`.
     """
-    found = _start(folder, moment)
+    found = _start(folder, moment) if base is None else Found(base, read_manifest(base))
     manifest = checked(found.path, "base", wanted)
     assert manifest.base is not None
     with staged_data(data_dir, wanted.replace) as staging:

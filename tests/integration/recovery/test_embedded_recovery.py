@@ -199,6 +199,15 @@ async def test_a_restored_dump_archives_beside_the_cluster_it_came_from(place: P
     assert "new" not in _slugs(place / "before")
 
 
+async def test_a_drill_proves_the_copy_that_was_named_and_no_newer_one(place: Path) -> None:
+    async with embedded(place / "old", place / "backups") as installation:
+        older = path_of(await installation.backups.make("base", actor=SYSTEM))
+        await installation.backups.make("base", actor=SYSTEM)
+        (older / "base.tar.gz").write_bytes(b"")
+        report = await installation.backups.drill(older.name, actor=SYSTEM)
+    assert any("truncated" in problem for problem in report.problems)
+
+
 async def test_the_log_goes_with_the_last_copy_that_the_rule_removes(place: Path) -> None:
     backup_dir = place / "backups"
     async with embedded(place / "old", backup_dir) as installation:

@@ -11,6 +11,7 @@ from bailiwick.installation import Installation, Settings
 from bailiwick.orchestrator.health import Thresholds, judge
 from bailiwick.orchestrator.measures import measure
 from bailiwick.recovery import BackupFailedError
+from bailiwick.recovery.manifest import read_manifest
 from tests.integration.recovery.conftest import Kept, names
 from tests.support.engine import until
 
@@ -38,6 +39,7 @@ async def test_the_schedule_makes_a_backup_and_the_drill_proves_it(login_url: st
             assert (record.kind, record.state, record.is_scheduled) == ("dump", "made", True)
             assert await _ran(installation, "system.backup_drill") == "completed"
             (dump,) = names(folder)
+            assert read_manifest(folder / dump).is_scheduled
             (folder / dump / "database.dump").write_bytes(b"")
             assert await _ran(installation, "system.backup_drill") == "discarded"
         measured = await measure(installation.database, None, [])
