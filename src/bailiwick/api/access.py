@@ -146,6 +146,24 @@ def check_kind(caller: Caller, kind: TaskKind, organization: Organization) -> No
         check_permission(caller, kind.needs, organization)
 
 
+def check_addition(caller: Caller, kind: TaskKind, organization: Organization) -> None:
+    """Refuse to have a task added by hand by who may not do what it does, or who would have it done for nothing.
+
+    The platform's own upkeep counts for nobody, so it is the platform that adds
+    it; people steer the schedules it comes from. A kind that names what it needs
+    is guarded by that.
+
+    Raises:
+        ForbiddenError: says what is missing.
+    """
+    check_kind(caller, kind, organization)
+    if not kind.is_metered and kind.needs is None and not caller.is_unbounded_admin:
+        raise ForbiddenError(
+            f"{kind.name} is the platform's own upkeep and counts against no quota, so only administrators of the "
+            "installation may add or schedule it; where it has a schedule, that can be fired at any time"
+        )
+
+
 def Needs(permission: str) -> Any:  # noqa: N802 - read as a declaration, like FastAPI's Depends
     """Return what a route lists in ``dependencies`` to need a permission in the organization asked about.
 

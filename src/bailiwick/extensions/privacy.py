@@ -26,7 +26,9 @@ class PrivacyExtension:
         privacy = registrar.kernel.privacy
         for kind, handler in ((EXPORT_KIND, privacy.export.handle), (ERASURE_KIND, privacy.erasure.handle)):
             registrar.task_kind(
-                TaskKind(kind, handler, RequestPayload, _RETRY, _TIMEOUT_SECONDS, needs="privacy:write")
+                TaskKind(
+                    kind, handler, RequestPayload, _RETRY, _TIMEOUT_SECONDS, needs="privacy:write", is_metered=False
+                )
             )
 
 

@@ -106,6 +106,7 @@ class Installation:
             self.database,
             self.audit,
             self.accounts,
+            self.alarms,
             memory_mib=settings.password_memory_mib,
             breached_file=settings.breached_passwords_file,
         )
@@ -282,6 +283,7 @@ class Installation:
         )  # fmt: skip
         self.extensions = [*register_extensions(extensions, Registrar(self.registry, kernel)), *failed]
         self.registry.failed += [f"{one.name}: {one.error}" for one in self.extensions if one.state == "failed"]
+        await self.metering.keep_kinds(self.registry.kinds.metered())
         for forget in self.registry.forgetters:
             self.wakeups.listen(ERASED, forget)
         await self.wakeups.start()

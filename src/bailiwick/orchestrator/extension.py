@@ -98,7 +98,9 @@ class OrchestratorExtension:
         )
         for kind, handler, payload, timeout_seconds in jobs:
             needs = None if kind in _OF_ONE_ORGANIZATION else "installation"
-            registrar.task_kind(TaskKind(kind, handler, payload, _RETRY, timeout_seconds, needs=needs))
+            registrar.task_kind(
+                TaskKind(kind, handler, payload, _RETRY, timeout_seconds, needs=needs, is_metered=False)
+            )
 
 
 def _every(seconds: float, kind: str, *, jitter_seconds: float, priority: int = 2) -> NewSchedule:

@@ -156,6 +156,7 @@ _WITHOUT: dict[str, str] = {
     "usage_days": "figures",
     "usage_increments": "figures",
     "usage_sources": "names of meters",
+    "unmetered_kinds": "names of kinds of task",
 }
 
 

@@ -70,7 +70,9 @@ class TaskKind:
     consent before the handler begins and before each step, and discards the
     task when there is none. ``needs`` is what whoever asks for one over the API
     must have beside the right to add tasks: a permission, or ``installation``
-    for a kind that works on all organizations.
+    for a kind that works on all organizations. What is not ``is_metered`` is the
+    platform's own upkeep: it counts neither as use nor against the quota of
+    tasks, and goes on where storage is full.
     """
 
     name: str
@@ -80,6 +82,7 @@ class TaskKind:
     timeout_seconds: float = 300.0
     concern: Concern | None = None
     needs: str | None = None
+    is_metered: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,8 @@ class TaskQueue:
             QuotaExceededError: the organization's tasks of the month are used up.
             DatabaseUnavailableError: not acknowledged; with a key it is safe to call again.
         """
-        self._exhausted.check(organization_id)
+        if self.kinds.get(task.kind).is_metered:
+            self._exhausted.check(organization_id)
         try:
             return await self._batcher.put(self._addition(organization_id, task))
         except QuotaExceededError as error:
@@ -118,7 +119,8 @@ class TaskQueue:
 
     async def enqueue_many(self, organization_id: str, tasks: Sequence[NewTask]) -> list[Enqueued]:
         """Add tasks in as few commits as possible; all are checked before the first is added."""
-        self._exhausted.check(organization_id)
+        if any(self.kinds.get(task.kind).is_metered for task in tasks):
+            self._exhausted.check(organization_id)
         try:
             return await self._batcher.put_many([self._addition(organization_id, task) for task in tasks])
         except QuotaExceededError as error:

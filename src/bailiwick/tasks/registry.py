@@ -36,6 +36,10 @@ class KindRegistry:
         """Return all names, sorted."""
         return sorted(self._kinds)
 
+    def metered(self) -> dict[str, bool]:
+        """Return of every name whether its tasks count against the quota."""
+        return {name: kind.is_metered for name, kind in self._kinds.items()}
+
     def encode_payload(self, kind: str, payload: BaseModel | Mapping[str, Any]) -> bytes:
         """Return a payload as JSON after checking it against the kind's schema, without the secrets in it.
 

@@ -147,13 +147,22 @@ async def _affordable(connection: Connection, tasks: list[RowFields], moves: lis
     """Leave out what an organization's quota has no room for, so that one without room stops nobody's schedules."""
     if not tasks:
         return tasks
-    organizations = list({str(task["org"]) for task in tasks})
+    # As the database counts them: were one of them counted after all, the whole batch would be refused.
+    rows = await (
+        await connection.execute(
+            "select kind from unmetered_kinds where kind = any(%s)", (list({task["kind"] for task in tasks}),)
+        )
+    ).fetchall()
+    unmetered = {row["kind"] for row in rows}
+    organizations = list({str(task["org"]) for task in tasks if task["kind"] not in unmetered})
+    if not organizations:
+        return tasks
     rows = await (await connection.execute("select * from quota_rooms(%s::uuid[])", (organizations,))).fetchall()
     rooms = {row["org"]: int(row["room"]) for row in rows}
     kept: list[RowFields] = []
     for task in tasks:
         organization_id = str(task["org"])
-        if organization_id in rooms:
+        if organization_id in rooms and task["kind"] not in unmetered:
             if rooms[organization_id] == 0:
                 log.warning("schedule made no task: the quota is used up", organization_id=organization_id)
                 continue

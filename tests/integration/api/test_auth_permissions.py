@@ -9,6 +9,7 @@ import pytest
 from bailiwick.api.doorkeeper import is_open
 from bailiwick.audit import SYSTEM
 from bailiwick.identity.people.permissions import GRANTS, ROLES, Role
+from bailiwick.tasks import NewTask
 from bailiwick.tasks.schedules import NewSchedule
 from tests.integration.api.conftest import Premises
 from tests.support.api import Operation, operations
@@ -145,6 +146,9 @@ async def test_a_bounded_administrators_key_is_not_the_administrator(premises: P
         ("system.health", {}, "administrators"),
         ("privacy.erase", {"request_id": "0199b6ff-b66f-7000-8000-000000000012"}, "privacy:write"),
         ("privacy.export", {"request_id": "0199b6ff-b66f-7000-8000-000000000012"}, "privacy:write"),
+        ("system.sync", {}, "administrators"),
+        ("sla.sweep", {}, "administrators"),
+        ("operations.learn", {}, "administrators"),
     ],
 )
 async def test_nobody_has_done_by_a_task_what_they_may_not_do(
@@ -159,7 +163,10 @@ async def test_nobody_has_done_by_a_task_what_they_may_not_do(
         for answer in (asked, put):
             assert answer.status_code == 403, answer.text
             assert missing in answer.json()["detail"]
-        allowed = await client.post("/api/v1/tasks", json={"kind": "system.sync", "payload": {}})
+        made = await premises.installation.queue.enqueue(premises.acme.id, NewTask(kind, payload))
+        forked = await client.post(f"/api/v1/tasks/{made.task_id}/fork", json={"from_step": 0})
+        assert forked.status_code == 403, forked.text
+        allowed = await client.post("/api/v1/tasks", json={"kind": "note.keep", "payload": {}})
         assert allowed.status_code == 201, allowed.text
     async with premises.client(premises.admin_key) as client:
         answer = await client.post("/api/v1/tasks", json={"kind": kind, "payload": payload})
@@ -180,7 +187,7 @@ async def test_who_runs_home_stops_no_schedule_of_the_installation(premises: Pre
             asked.append(await client.delete(place))
             for answer in asked:
                 assert answer.status_code == 403, answer.text
-        harmless = {"kind": "system.sync", "payload": {}, "interval_seconds": 60}
+        harmless = {"kind": "note.keep", "payload": {}, "interval_seconds": 60}
         replaced = await client.put("/api/v1/schedules/system.audit", json=harmless)
         assert replaced.status_code == 403, replaced.text
     assert await schedules.get(home.id, "system.audit") == stored

@@ -61,7 +61,7 @@ def test_what_cannot_hold_is_refused_with_the_next_step(bailiwick: Command) -> N
 def test_usage_is_shown_and_exported(bailiwick: Command, tmp_path: Path) -> None:
     # Furnishing the home organization and submitting a task leave something to bill.
     bailiwick("agents", "list")
-    submitted = bailiwick("submit", "system.learn", "--json")
+    submitted = bailiwick("submit", "meter.check", "--payload", '{"meter_id": "m-1"}', "--json")
     assert submitted.code == 0, submitted.err
     month = f"{datetime.now(UTC):%Y-%m}"
     shown = bailiwick("usage", "show", "--json").document

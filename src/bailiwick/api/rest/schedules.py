@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant, check_kind
+from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant, check_addition, check_kind
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.identity import Caller, Organization
@@ -116,7 +116,7 @@ async def put_schedule(
     body: ScheduleBody,
 ) -> ScheduleView:  # fmt: skip
     """Make the schedule of that name, or replace it; a replaced one keeps its last run and its pause."""
-    check_kind(caller, platform.queue.kinds.get(body.kind), organization)
+    check_addition(caller, platform.queue.kinds.get(body.kind), organization)
     with suppress(NotFoundError):
         # To replace a schedule is to remove it.
         await _changeable(platform, caller, organization, schedule)

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant, check_kind, check_permission
+from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant, check_addition, check_permission
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.api.rest.pages import TaskId, problems
 from bailiwick.api.rest.tasks import TaskDetail, detail_of
@@ -139,7 +139,7 @@ async def fork_task(
     found = await platform.tasks.get(organization.id, task_id)
     # Of a kind whose extension is gone nothing says what it needs, and nothing carries it out.
     if found.kind in platform.queue.kinds.names():
-        check_kind(caller, platform.queue.kinds.get(found.kind), organization)
+        check_addition(caller, platform.queue.kinds.get(found.kind), organization)
     made = await platform.control.fork(organization.id, found.id, from_step=body.from_step, actor=actor)
     return ForkedTask(task_id=made)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Anybody, Needs, Platform, Tenant, check_kind
+from bailiwick.api.access import Anybody, Needs, Platform, Tenant, check_addition
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, TaskId, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.tasks import NewTask, TaskState
@@ -158,7 +158,7 @@ async def submit_task(
     ] = None,
 ) -> SubmittedTask:
     """Add a task; once this answers, it survives any crash."""
-    check_kind(caller, platform.queue.kinds.get(body.kind), organization)
+    check_addition(caller, platform.queue.kinds.get(body.kind), organization)
     agent = None if body.agent_id is None else await platform.directory.get(organization.id, str(body.agent_id))
     task = NewTask(
         body.kind,

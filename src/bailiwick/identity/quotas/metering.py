@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Any
@@ -43,6 +44,20 @@ class Metering:
         self._wake = asyncio.Event()
         self._reporting = asyncio.Lock()
         self._loop: asyncio.Task[None] | None = None
+
+    async def keep_kinds(self, metered: Mapping[str, bool]) -> None:
+        """Have the database count the tasks of kinds or not, as the kinds say; written only where that changed.
+
+        Kinds that are not named stay as they are: another process may know them.
+        """
+        await self._database.execute(
+            "with gone as (delete from unmetered_kinds where kind = any(%(metered)s)) "
+            "insert into unmetered_kinds (kind) select unnest(%(unmetered)s::text[]) on conflict do nothing",
+            {
+                "metered": [kind for kind, is_metered in metered.items() if is_metered],
+                "unmetered": sorted(kind for kind, is_metered in metered.items() if not is_metered),
+            },
+        )
 
     def count_call(self, organization_id: str, *, now: datetime | None = None) -> None:
         """Count one API call of an organization; belongs to the running event loop."""

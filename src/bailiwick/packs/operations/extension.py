@@ -109,13 +109,13 @@ def _register_issues(registrar: Registrar) -> None:
 def _register_routine(registrar: Registrar) -> None:
     kernel = registrar.kernel
     sweep = SlaSweep(kernel.database, kernel.directory)
-    registrar.task_kind(TaskKind("sla.sweep", sweep.sweep, Sweep))
+    registrar.task_kind(TaskKind("sla.sweep", sweep.sweep, Sweep, is_metered=False))
     registrar.schedule(NewSchedule("sla.sweep", "sla.sweep", interval_seconds=60, overlap="skip", priority=1))
 
     async def learn_from_labels(run: Run, _: Learn) -> object:
         return await learn(run, kernel.database)
 
-    registrar.task_kind(TaskKind("operations.learn", learn_from_labels, Learn))
+    registrar.task_kind(TaskKind("operations.learn", learn_from_labels, Learn, is_metered=False))
     meters = MeterChecks(kernel.database)
     registrar.task_kind(TaskKind("meter.check", meters.check, MeterCheck))
     registrar.subscription("meter.read", "meter.check", check_of)

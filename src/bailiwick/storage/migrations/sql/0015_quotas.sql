@@ -85,6 +85,13 @@ create table usage_sources (
 );
 select installation_table('usage_sources');
 
+-- Kinds of task that are the platform's own upkeep and count for nobody; kept by every start as
+-- the kinds say it of themselves.
+create table unmetered_kinds (
+    kind text primary key
+);
+select installation_table('unmetered_kinds');
+
 -- Token buckets as the moment at which each is full again (the generic cell rate algorithm,
 -- ITU-T I.371: one number instead of tokens and a time). Keys are hashes: nothing of a tenant is
 -- here. Unlogged: taking a token flushes nothing to the disk; after a crash of the server all are full.
@@ -341,8 +348,9 @@ begin
 end $$;
 
 -- Counts tasks where they are added, whoever adds them, in the same transaction; refuses all of a
--- statement's tasks if an organization would exceed its hard limit. A redriven task was counted
--- when it was made: it comes back with the time of then.
+-- statement's tasks if an organization would exceed its hard limit, or its storage is full. A
+-- redriven task was counted when it was made: it comes back with the time of then. The platform's
+-- own upkeep goes on uncounted: some of it makes room, and an erasure is owed whatever is used up.
 create function tasks_meter() returns trigger
 language plpgsql as $$
 declare
@@ -350,9 +358,10 @@ declare
 begin
     for v in
         with made as (
-            select a.organization_id, count(*) as tasks,
-                   bool_or(a.kind not like 'system.%' and a.kind not like 'privacy.%') as is_work
-            from added a where a.inserted_at = now() group by a.organization_id
+            select a.organization_id, count(*) as tasks from added a
+            -- Not a join: the kinds are read once for all rows, whatever plans the caller switched off.
+            where a.inserted_at = now() and a.kind not in (select u.kind from unmetered_kinds u)
+            group by a.organization_id
         ), counted as (
             insert into usage_increments (organization_id, resource, day, amount)
             select m.organization_id, 'tasks', usage_day(now()), m.tasks from made m
@@ -365,8 +374,7 @@ begin
             if quota_take(v.organization_id, 'tasks', v.tasks, v.tasks) = 0 then
                 perform quota_refuse(v.organization_id, 'tasks');
             end if;
-        elsif v.used >= v.hard_limit and v.is_work then
-            -- The platform's own tasks go on: some of them make room.
+        elsif v.used >= v.hard_limit then
             perform quota_refuse(v.organization_id, 'storage_bytes');
         end if;
     end loop;
