@@ -91,7 +91,7 @@ class Alarms:
         ``account`` is what was typed, known here or not. Logins belong to the
         installation, so their alarms are the installation's.
         """
-        subjects = [f"account:{account.lower()[:200]}"] if account else []
+        subjects = [f"account:{_storable(account.lower()[:200])}"] if account else []
         if address:
             subjects.append(f"address:{address[:100]}")
         return [
@@ -293,3 +293,8 @@ def describe(alarm: Alarm) -> str:
 
 def _plain(rule: AlarmRule) -> dict[str, object]:
     return {"threshold": rule.threshold, "window_seconds": rule.window_seconds}
+
+
+def _storable(typed: str) -> str:
+    """Return what somebody typed without what PostgreSQL stores in no text: half of a surrogate pair, and NUL."""
+    return typed.encode(errors="replace").decode().replace("\0", "?")

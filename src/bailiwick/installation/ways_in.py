@@ -32,7 +32,7 @@ class WaysIn:
         self.passkeys = Passkeys(database, audit, ceremonies, passkeys_url)
         self.factors = SecondFactors(database, audit, self.totp, self.passkeys, codes)
         self.rules = LoginRules(database, audit)
-        self.confirmations = Confirmations(self.factors, installation.passwords)
+        self.confirmations = Confirmations(self.factors, installation.passwords, installation.alarms)
         self.logins = Logins(
             installation.accounts, installation.passwords, self.factors, self.rules, ceremonies,
             audit=audit, alarms=installation.alarms,

@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from bailiwick.audit import SYSTEM, AuditLog
+from bailiwick.audit.alarms import Alarms
 from bailiwick.identity.login.password_resets import PasswordResets
 from bailiwick.identity.login.passwords import Passwords
 from bailiwick.identity.organizations import Organizations
@@ -28,7 +29,7 @@ class Town:
         self.accounts = Accounts(database, self.audit)
         self.memberships = Memberships(database, self.audit)
         self.organizations = Organizations(database)
-        self.passwords = Passwords(database, self.audit, self.accounts, memory_mib=1)
+        self.passwords = Passwords(database, self.audit, self.accounts, Alarms(database), memory_mib=1)
         people = (database, self.audit, self.accounts, self.memberships, self.passwords)
         self.invitations = Invitations(*people)
         self.owner_link = OwnerLink(*people)

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from bailiwick.audit import SYSTEM
+from bailiwick.audit.alarms import Alarms
 from bailiwick.identity.login.login_throttle import TooManyAttemptsError
 from bailiwick.identity.login.password_rules import PasswordRefusedError
 from bailiwick.identity.login.passwords import Passwords
@@ -42,7 +43,7 @@ async def test_an_unknown_address_cannot_be_told_from_a_wrong_password(town: Tow
 
 
 async def test_an_unknown_address_takes_the_time_of_a_wrong_password(town: Town) -> None:
-    passwords = Passwords(town.database, town.audit, town.accounts, memory_mib=32)
+    passwords = Passwords(town.database, town.audit, town.accounts, Alarms(town.database), memory_mib=32)
     maria = await passwords.create_user(EMAIL, "Maria", GOOD, actor=SYSTEM)
     await passwords.check(None, BETTER)
 
@@ -130,7 +131,7 @@ async def test_a_disabled_user_learns_it_only_with_the_right_password(town: Town
 
 async def test_a_login_brings_an_old_hash_up_to_todays_cost(town: Town) -> None:
     maria = await _maria(town)
-    dearer = Passwords(town.database, town.audit, town.accounts, memory_mib=2)
+    dearer = Passwords(town.database, town.audit, town.accounts, Alarms(town.database), memory_mib=2)
 
     async def cost() -> str:
         row = await town.database.fetch_one("select hash from passwords where user_id = %s", (maria.id,))

@@ -92,7 +92,8 @@ async def finish_oidc_login(
     if asserted.link_to is not None:
         view = LoginView(state="done")
     else:
-        step = await ways.logins.with_identity(user, is_second_factor_trusted=found.policy.trusts_second_factor)
+        trusted_by = found.organization_id if found.policy.trusts_second_factor else None
+        step = await ways.logins.with_identity(user, trusted_by=trusted_by)
         view = await answer_to(step, request, ended, "browser")
     take_browser_secret(ended, request.scope, _proxies(request))
     return _sent_back(view, asserted.return_to, ended)  # type: ignore[return-value]

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from bailiwick.audit.alarms import Alarms
 from bailiwick.identity.factors.second_factors import Proof, SecondFactors
 from bailiwick.identity.login.passwords import Passwords
 from bailiwick.identity.people.accounts import User
@@ -20,9 +21,10 @@ class ConfirmationNeededError(ForbiddenError):
 class Confirmations:
     """Asks for a fresh proof: of a second factor, or of the password where there is none."""
 
-    def __init__(self, factors: SecondFactors, passwords: Passwords) -> None:
+    def __init__(self, factors: SecondFactors, passwords: Passwords, alarms: Alarms) -> None:
         self._factors = factors
         self._passwords = passwords
+        self._alarms = alarms
 
     async def wanted(self, user_id: str) -> Wanted:
         """Return what a user has to give; nothing where they have neither, as with an identity provider alone."""
@@ -31,7 +33,7 @@ class Confirmations:
         return "password" if await self._passwords.has(user_id) else "nothing"
 
     async def check(self, user: User, *, proof: Proof | None, password: str | None, address: str | None = None) -> None:
-        """Make sure that the user is there.
+        """Make sure that the user is there; what is wrong counts for alarms as a failed login does.
 
         Raises:
             ConfirmationNeededError: what was given is not what is wanted.
@@ -42,7 +44,11 @@ class Confirmations:
         if wanted == "factor":
             if proof is None:
                 raise ConfirmationNeededError("confirm this with a second factor: a code or a passkey")
-            await self._factors.check(user.id, proof, address=address)
+            try:
+                await self._factors.check(user.id, proof, address=address)
+            except UnauthorizedError:
+                await self._alarms.login_failed(user.email, address)
+                raise
         elif wanted == "password":
             if password is None:
                 raise ConfirmationNeededError("confirm this with your password")

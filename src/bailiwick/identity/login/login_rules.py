@@ -53,7 +53,7 @@ class LoginRules:
             )  # fmt: skip
             await self._audit.record(act, connection=connection)
 
-    async def requires_second_factor(self, user_id: str) -> bool:
-        """Tell whether an organization that a user belongs to asks a second factor of their role there."""
-        row = await self._database.fetch_one("select second_factor_required(%s) as is_required", (user_id,))
+    async def requires_second_factor(self, user_id: str, *, besides: str | None = None) -> bool:
+        """Tell whether an organization that a user belongs to, ``besides`` one, asks a second factor of their role."""
+        row = await self._database.fetch_one("select second_factor_required(%s, %s) as is_required", (user_id, besides))
         return row is not None and row["is_required"]

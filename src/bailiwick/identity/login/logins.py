@@ -78,18 +78,21 @@ class Logins:
         Raises:
             UnauthorizedError, TooManyAttemptsError, ForbiddenError: as `Passwords.authenticate`.
         """
-        try:
-            user = await self._passwords.authenticate(email, password, address=address)
-        except UnauthorizedError:
-            await self._alarms.login_failed(email, address)
-            raise
-        return await self._after(user, "pwd")
+        return await self._after(await self._passwords.authenticate(email, password, address=address), "pwd")
 
-    async def with_identity(self, user: User, *, is_second_factor_trusted: bool) -> LoginStep:
-        """Log in whom an identity provider vouched for; trusted ones have asked for a second factor themselves."""
-        if is_second_factor_trusted:
-            return LoggedIn(user, ("fed",))
-        return await self._after(user, "fed")
+    async def with_identity(self, user: User, *, trusted_by: str | None) -> LoginStep:
+        """Log in whom an identity provider vouched for.
+
+        ``trusted_by`` is the organization whose provider has asked for a second
+        factor itself, INSTALLATION for everybody's, None if it has not. What one
+        organization trusts does not do for another that requires a second factor.
+        """
+        if trusted_by is None:
+            return await self._after(user, "fed")
+        if trusted_by != INSTALLATION and await self._rules.requires_second_factor(user.id, besides=trusted_by):
+            return await self._after(user, "fed")
+        _check_enabled(user)
+        return LoggedIn(user, ("fed",))
 
     async def begin_passkey(self) -> PasskeyOptions:
         """Return what a browser needs for a login with nothing but a passkey."""

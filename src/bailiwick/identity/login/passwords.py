@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bailiwick.audit import Act, Actor, AuditLog
+from bailiwick.audit.alarms import Alarms
 from bailiwick.identity.login.login_throttle import LoginThrottle
 from bailiwick.identity.login.password_hashing import DEFAULT_MEMORY_MIB, PasswordHashing
 from bailiwick.identity.login.password_rules import PasswordRefusedError, PasswordRules, normal_password
@@ -30,6 +31,7 @@ class Passwords:
         database: Database,
         audit: AuditLog,
         accounts: Accounts,
+        alarms: Alarms,
         *,
         memory_mib: int = DEFAULT_MEMORY_MIB,
         breached_file: Path | None = None,
@@ -37,6 +39,7 @@ class Passwords:
         self._database = database
         self._audit = audit
         self._accounts = accounts
+        self._alarms = alarms
         self._rules = PasswordRules(breached_file)
         self._hashing = PasswordHashing(memory_mib)
         self._throttle = LoginThrottle(database)
@@ -129,8 +132,9 @@ class Passwords:
         return is_right
 
     async def authenticate(self, email: str, password: str, *, address: str | None) -> User:
-        """Return the user who has that address and password; a failure is audited as ``login.failed``.
+        """Return the user who has that address and password.
 
+        A failure is audited as ``login.failed``, and counted for the alarms.
         The first step of a login: a second factor may have to follow, and the
         session begins after it. Who has no account cannot be told from who gave
         a wrong password, not by the time it takes either.
@@ -147,6 +151,7 @@ class Passwords:
             actor = Actor("anonymous", "" if user is None else user.id, "somebody", address)
             target = "user:unknown" if user is None else f"user:{user.id}"
             await self._audit.record(Act(INSTALLATION, "login.failed", actor, target, reason="wrong password"))
+            await self._alarms.login_failed(email, address)
             raise UnauthorizedError("email address or password is wrong")
         await self._throttle.clear(user.email)
         if user.is_disabled:

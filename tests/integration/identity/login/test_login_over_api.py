@@ -8,6 +8,7 @@ import pytest
 from pyotp.totp import TOTP
 
 from bailiwick.audit import SYSTEM
+from bailiwick.identity.login.logins import LoggedIn
 from bailiwick.identity.people.accounts import User
 from bailiwick.kernel.ids import INSTALLATION
 from tests.integration.identity.login.conftest import PASSWORD, Platform
@@ -73,6 +74,41 @@ async def test_five_failed_logins_raise_an_alarm_for_the_account_and_the_address
         assert (await platform.begun(browser, "maria", password="wrong")).status_code == 401
     alarms = await platform.installation.alarms.list(INSTALLATION)
     assert {alarm.subject for alarm in alarms.items} == {"account:maria@example.org", "address:127.0.0.1"}
+
+
+async def test_five_wrong_confirmations_raise_the_alarm_of_failed_logins(
+    platform: Platform, browser: httpx.AsyncClient
+) -> None:
+    with_code, with_password, with_change = [await platform.person(name) for name in ("maria", "nora", "paul")]
+    signed_in = {user.id: bearer(await platform.begun(browser, user.name.lower()))
+                 for user in (with_code, with_password, with_change)}  # fmt: skip
+    await with_totp(platform, with_code)
+    for user, path, body in (
+        (with_code, "factors/recovery-codes", {"code": "000000"}),
+        (with_password, "passkeys/options", {"password": "wrong wrong wrong"}),
+        (with_change, "password", {"old_password": "wrong wrong wrong", "new_password": "crisp lantern hums tunes"}),
+    ):
+        for _ in range(5):
+            answer = await browser.post(f"/api/v1/users/me/{path}", json=body, headers=signed_in[user.id])
+            assert answer.status_code in (401, 403), answer.text
+        alarms = await platform.installation.alarms.list(INSTALLATION)
+        assert f"account:{user.email}" in {alarm.subject for alarm in alarms.items}
+
+
+async def test_what_one_organizations_provider_is_trusted_with_does_not_do_for_another(platform: Platform) -> None:
+    rival = await platform.installation.organizations.create("Rival")
+    maria = await platform.person("maria", role="admin")
+    await platform.installation.memberships.add(rival.id, maria.id, "owner", actor=SYSTEM)
+
+    async def logged_in(trusted_by: str | None) -> bool:
+        return isinstance(await platform.ways.logins.with_identity(maria, trusted_by=trusted_by), LoggedIn)
+
+    await platform.ways.rules.require_second_factor(platform.acme.id, ["admin"], actor=SYSTEM)
+    assert [await logged_in(one) for one in (INSTALLATION, platform.acme.id, rival.id, None)] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    await platform.ways.rules.require_second_factor(rival.id, ["owner"], actor=SYSTEM)
+    assert [await logged_in(one) for one in (INSTALLATION, platform.acme.id, rival.id)] == [True, False, False]
 
 
 async def test_a_second_factor_is_asked_for_and_a_continuation_works_once(

@@ -119,11 +119,12 @@ language sql stable as $$
 $$;
 select engine_function('mapped_organizations(uuid, uuid)');
 
--- Whether an organization that the user belongs to asks for a second factor of whoever has their role.
-create function second_factor_required(p_user uuid) returns boolean
+-- Whether an organization that the user belongs to, besides one, asks for a second factor of whoever has their role.
+create function second_factor_required(p_user uuid, p_besides uuid) returns boolean
 language sql stable as $$
     select exists (
         select from memberships m join organizations o on o.id = m.organization_id
-        where m.user_id = p_user and o.settings -> 'login' -> 'second_factor_roles' ? m.role)
+        where m.user_id = p_user and m.organization_id is distinct from p_besides
+          and o.settings -> 'login' -> 'second_factor_roles' ? m.role)
 $$;
-select engine_function('second_factor_required(uuid)');
+select engine_function('second_factor_required(uuid, uuid)');
