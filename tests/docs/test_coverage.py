@@ -95,7 +95,8 @@ def _fault(line: str) -> str | None:
     command = _loaded(words[0])
     for position, word in enumerate(words[1:], 1):
         below = getattr(command, "commands", None)
-        if below is None:
+        # Some groups do something by themselves and have options of their own.
+        if below is None or (word.startswith("-") and command.invoke_without_command):
             return _wrong_option(command, words[position:])
         if word not in below:
             return None if word.isupper() else f"no command {word}"
