@@ -96,7 +96,7 @@ async def finish_oidc_login(
         step = await ways.logins.with_identity(user, trusted_by=trusted_by)
         view = await answer_to(step, request, ended, "browser")
     take_browser_secret(ended, request.scope, _proxies(request))
-    return _sent_back(view, asserted.return_to, ended)  # type: ignore[return-value]
+    return _sent_back(view, asserted.return_to, ended)  # type: ignore[return-value] - the document is told of, the answer carries cookies
 
 
 def _sent_back(view: LoginView, return_to: str | None, ended: Response) -> Response:

@@ -66,9 +66,7 @@ class Passkeys:
         Raises:
             ConflictError: the user has as many as anybody may have.
         """
-        await loaded("bailiwick.identity.factors.passkey_proofs")
-        from bailiwick.identity.factors import passkey_proofs as proofs  # noqa: PLC0415 - slow to import
-
+        proofs = await _proofs()
         known = await self._credentials(user_id)
         if len(known) >= MAX_PASSKEYS:
             raise ConflictError(f"nobody has more than {MAX_PASSKEYS} passkeys; remove one first")
@@ -89,9 +87,7 @@ class Passkeys:
             InvalidInputError: what the browser sent does not prove a new passkey for here.
             ConflictError: this passkey is known already.
         """
-        await loaded("bailiwick.identity.factors.passkey_proofs")
-        from bailiwick.identity.factors import passkey_proofs as proofs  # noqa: PLC0415 - slow to import
-
+        proofs = await _proofs()
         party = self.relying_party
         begun = await self._ceremonies.finish(ceremony, _REGISTERING)
         if begun.user_id != user_id:
@@ -107,9 +103,7 @@ class Passkeys:
 
         For a login without a name ``user_id`` is left out: the authenticator says whose passkey it is.
         """
-        await loaded("bailiwick.identity.factors.passkey_proofs")
-        from bailiwick.identity.factors import passkey_proofs as proofs  # noqa: PLC0415 - slow to import
-
+        proofs = await _proofs()
         known = [] if user_id is None else await self._credentials(user_id)
         options, challenge = proofs.use_options(self.relying_party, known=known, is_alone=use == "login")
         return await self._begin(f"passkey.{use}", options, challenge, user_id)
@@ -125,9 +119,7 @@ class Passkeys:
             UnauthorizedError: it proves nothing: the ceremony is over, the passkey unknown or another's, the
                 signature or its counter wrong, or nobody verified who held the device where that is needed.
         """
-        await loaded("bailiwick.identity.factors.passkey_proofs")
-        from bailiwick.identity.factors import passkey_proofs as proofs  # noqa: PLC0415 - slow to import
-
+        proofs = await _proofs()
         begun = await self._ceremonies.finish(ceremony, f"passkey.{use}")
         stored = await self._stored(proofs.credential_id_of(credential))
         if stored is None or begun.user_id != user_id or user_id not in (None, stored["user_id"]):
@@ -211,3 +203,11 @@ class Passkeys:
 
 def _unproven() -> UnauthorizedError:
     return UnauthorizedError("this passkey proves nothing here; begin again, or log in another way")
+
+
+async def _proofs():
+    """Return what checks proofs, loaded in a thread at its first use: it is slow to import."""
+    await loaded("bailiwick.identity.factors.passkey_proofs")
+    from bailiwick.identity.factors import passkey_proofs  # noqa: PLC0415 - as above
+
+    return passkey_proofs

@@ -23,17 +23,6 @@ begin
     execute format('grant select, insert, update, delete on %s to bailiwick, bailiwick_engine', p_table);
 end $$;
 
--- The same for a table whose rows belong to an organization through another table's row.
-create function tenant_table_through(p_table regclass, p_condition text) returns void
-language plpgsql as $$
-begin
-    execute format('alter table %s enable row level security, force row level security', p_table);
-    execute format('create policy tenant on %s to bailiwick using (%s) with check (%s)',
-                   p_table, p_condition, p_condition);
-    execute format('create policy engine on %s to bailiwick_engine using (true) with check (true)', p_table);
-    execute format('grant select, insert, update, delete on %s to bailiwick, bailiwick_engine', p_table);
-end $$;
-
 -- A table that belongs to no organization: whoever reads it reads all of it, so it may hold nothing of a tenant.
 create function installation_table(p_table regclass, p_privileges text default 'select, insert, update, delete')
 returns void
@@ -45,9 +34,8 @@ begin
     execute format('grant %s on %s to bailiwick, bailiwick_engine', p_privileges, p_table);
 end $$;
 
--- A door through the separation: the function runs as the engine, whoever calls it. Give it the
--- narrowest question that serves its caller.
-create function engine_function(p_function regprocedure) returns void
+-- What changes the schema itself runs as the owner, whoever calls it.
+create function owner_function(p_function regprocedure) returns void
 language plpgsql as $$
 begin
     execute format('alter function %s security definer', p_function);
@@ -55,16 +43,13 @@ begin
     execute format('alter function %s set search_path = public, pg_temp', p_function);
     execute format('revoke execute on function %s from public', p_function);
     execute format('grant execute on function %s to bailiwick, bailiwick_engine', p_function);
-    execute format('alter function %s owner to bailiwick_engine', p_function);
 end $$;
 
--- As above, for what changes the schema itself: runs as the owner.
-create function owner_function(p_function regprocedure) returns void
+-- A door through the separation: the function runs as the engine. Give it the narrowest question
+-- that serves its caller.
+create function engine_function(p_function regprocedure) returns void
 language plpgsql as $$
 begin
-    execute format('alter function %s security definer', p_function);
-    execute format('alter function %s set search_path = public, pg_temp', p_function);
-    execute format('revoke execute on function %s from public', p_function);
-    execute format('grant execute on function %s to bailiwick, bailiwick_engine', p_function);
+    perform owner_function(p_function);
+    execute format('alter function %s owner to bailiwick_engine', p_function);
 end $$;
-
