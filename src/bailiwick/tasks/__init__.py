@@ -1,5 +1,6 @@
 """Tasks, the second stage: durable units of work, leased, journaled, retried."""
 
+from bailiwick.tasks.acting import Acted, Effect, Expectation
 from bailiwick.tasks.errors import DiscardTask, JournalMismatchError, LeaseLostError, RetryTask
 from bailiwick.tasks.model import Enqueued, NewTask, RetryPolicy, Task, TaskKind, TaskOutcome, TaskState
 from bailiwick.tasks.queue import TaskQueue
@@ -9,7 +10,7 @@ from bailiwick.tasks.upkeep import Upkeep
 from bailiwick.tasks.worker import Worker, WorkerSettings
 
 __all__ = [
-    "DiscardTask", "Enqueued", "JournalMismatchError", "KindRegistry", "LeaseLostError", "NewTask", "RetryPolicy",
-    "RetryTask", "Run", "Task", "TaskKind", "TaskOutcome", "TaskQueue", "TaskState", "Upkeep", "Worker",
-    "WorkerSettings",
+    "Acted", "DiscardTask", "Effect", "Enqueued", "Expectation", "JournalMismatchError", "KindRegistry",
+    "LeaseLostError", "NewTask", "RetryPolicy", "RetryTask", "Run", "Task", "TaskKind", "TaskOutcome", "TaskQueue",
+    "TaskState", "Upkeep", "Worker", "WorkerSettings",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from bailiwick.kernel.documents import MAX_RESULT_BYTES, encode
 from bailiwick.kernel.errors import ConflictError
 from bailiwick.kernel.ids import id_at, time_of
 from bailiwick.storage.rows import RowFields, raw
+from bailiwick.tasks.acting import Acted, Acting, Effect
 from bailiwick.tasks.errors import JournalMismatchError, LeaseLostError, Suspended
 from bailiwick.tasks.journal import Journal, JournalEntry
 from bailiwick.tasks.model import NewTask, Task, TaskOutcome
@@ -31,6 +32,11 @@ _LATE_BY = timedelta(minutes=5)
 
 class Services(Protocol):
     """What a run needs from the rest of the engine."""
+
+    @property
+    def acting(self) -> Acting:
+        """Who carries out effects."""
+        ...
 
     async def enqueue(self, organization_id: str, task: NewTask) -> str:
         """Add a task and return its id, an earlier one's if the key was used."""
@@ -198,6 +204,18 @@ class Run:
         )
         event_id = await self._services.publish(self.task.organization_id, once)
         return await self._record(seq, "publish", event.type, event_id, started)
+
+    async def act(self, effect: Effect) -> Acted:
+        """Change something outside the journal, once and only as far as there is authority; return what became of it.
+
+        The only way to do so. It may let go of the worker for days while people
+        decide. Nothing is raised where it is declined or fails: ``state`` and
+        ``reason`` say so, and the handler goes on as it finds right.
+
+        Raises:
+            InvalidInputError: no such tool, or arguments that do not fit it.
+        """
+        return await self._services.acting.act(self, effect)
 
     async def patched(self, name: str) -> bool:
         """Tell whether this run takes the code path of a change made while runs were under way.

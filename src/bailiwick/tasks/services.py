@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bailiwick.events import EventLog, NewEvent
 from bailiwick.storage import Database
+from bailiwick.tasks.acting import Acting, NoActing
 from bailiwick.tasks.model import NewTask, TaskOutcome, TaskState
 from bailiwick.tasks.queue import TaskQueue
 
@@ -11,7 +12,8 @@ from bailiwick.tasks.queue import TaskQueue
 class EngineServices:
     """The engine's own implementation of what a run needs."""
 
-    def __init__(self, queue: TaskQueue, events: EventLog, database: Database) -> None:
+    def __init__(self, queue: TaskQueue, events: EventLog, database: Database, acting: Acting | None = None) -> None:
+        self.acting: Acting = acting or NoActing()
         self._queue = queue
         self._events = events
         self._database = database

@@ -1,0 +1,82 @@
+"""What is decided about: a proposal; and the decision with the rule that made it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+EffectClass = Literal["read", "write", "external", "spend", "destructive"]
+"""What an effect does at worst: look, change what can be changed back, speak to
+outsiders, cost money, take away for good."""
+
+Outcome = Literal["allow", "approve", "deny"]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One effect as it is judged: everything a rule may ask about, and nothing else.
+
+    ``observed`` is the state of the target that was seen, ``price`` in the
+    organization's currency. ``labels`` say where the arguments come from:
+    ``untrusted:SOURCE`` for text from outside, ``by:KIND:ID`` for who asked for
+    the work. ``free_text`` names the arguments that untrusted text can reach
+    unbounded. ``risk`` (0 to 10) and ``score`` (0 to 1) are the sustainability
+    digest's, where their inputs are known.
+    """
+
+    organization_id: str
+    task_id: str
+    tool: str
+    effect_class: EffectClass
+    arguments: Mapping[str, Any]
+    target: str
+    at: datetime
+    agent_id: str | None = None
+    agent_kind: str | None = None
+    observed: Any = None
+    price: Decimal = Decimal(0)
+    is_reversible: bool = False
+    labels: frozenset[str] = frozenset()
+    free_text: tuple[str, ...] = ()
+    reason: str = ""
+    confidence: float | None = None
+    factors: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    risk: float | None = None
+    score: float | None = None
+    subject: str | None = None
+    purpose: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalTerms:
+    """Who must say yes, how many, by when, and what follows from silence."""
+
+    roles: tuple[str, ...] = ("admin",)
+    quorum: int = 1
+    expires_hours: float = 24.0
+    on_expiry: Literal["deny", "allow"] = "deny"
+    escalate_to: str | None = "owner"
+    escalate_hours: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What may happen, and why: ``rule`` names the rule that decided.
+
+    ``level`` is the agent's autonomy (1 to 5) at that moment; ``is_shadow``
+    marks a refusal that only records what the agent would have done. ``notice``
+    tells people about what was allowed. ``declined`` lists the other rules that
+    spoke, with what they said.
+    """
+
+    id: str
+    outcome: Outcome
+    rule: str
+    reason: str
+    policy_version: int
+    level: int
+    terms: ApprovalTerms | None = None
+    notice: bool = False
+    is_shadow: bool = False
+    considered: tuple[str, ...] = ()

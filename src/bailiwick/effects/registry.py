@@ -1,0 +1,51 @@
+"""The tools that are there."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from bailiwick.effects.tool import Tool
+from bailiwick.kernel.errors import ConflictError, InvalidPayloadError, UnknownKindError
+
+
+class ToolRegistry:
+    """Tools by name. Filled at start, read afterwards."""
+
+    def __init__(self) -> None:
+        self._tools: dict[str, Tool[Any]] = {}
+
+    def register(self, tool: Tool[Any]) -> None:
+        """Add a tool.
+
+        Raises:
+            ConflictError: another has its name.
+        """
+        if tool.name in self._tools:
+            raise ConflictError(f"two tools are called {tool.name!r}")
+        self._tools[tool.name] = tool
+
+    def get(self, name: str) -> Tool[Any]:
+        """Return a tool.
+
+        Raises:
+            UnknownKindError: there is none of that name.
+        """
+        tool = self._tools.get(name)
+        if tool is None:
+            raise UnknownKindError(f"no tool {name!r}; there are: {', '.join(sorted(self._tools)) or 'none'}")
+        return tool
+
+    def all(self) -> list[Tool[Any]]:
+        """Return every tool, by name."""
+        return [self._tools[name] for name in sorted(self._tools)]
+
+    def arguments(self, tool: Tool[Any], given: Any) -> Any:
+        """Return arguments in the tool's own schema.
+
+        Raises:
+            InvalidPayloadError: they do not fit.
+        """
+        try:
+            return tool.arguments.model_validate(given)
+        except ValidationError as error:
+            raise InvalidPayloadError(f"the arguments do not fit {tool.name}: {error}") from error

@@ -1,0 +1,1 @@
+"""Outcomes: whether what was done worked, looked at later."""

@@ -1,0 +1,1 @@
+-- Effects: what was proposed, decided, done outside, and what became of it.

@@ -1,0 +1,1 @@
+-- Policies by version, and every decision made by them.

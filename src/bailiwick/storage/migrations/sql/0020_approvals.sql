@@ -1,0 +1,1 @@
+-- Approvals, who answered, delegations, remembered rules.

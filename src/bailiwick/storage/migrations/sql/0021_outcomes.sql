@@ -1,0 +1,1 @@
+-- What was expected of effects and results, and what a later look found.

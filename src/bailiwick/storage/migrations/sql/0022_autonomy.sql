@@ -1,0 +1,1 @@
+-- How far agents may go by themselves, and why.

@@ -1,0 +1,20 @@
+"""Policies and decisions.
+
+Revision ID: 0012
+"""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0012"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+_SQL = Path(__file__).parents[1] / "sql"
+
+
+def upgrade() -> None:
+    """Run the SQL of this revision."""
+    op.get_bind().connection.execute((_SQL / "0019_policies.sql").read_text(encoding="utf-8"))

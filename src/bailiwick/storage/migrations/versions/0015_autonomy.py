@@ -1,0 +1,20 @@
+"""Earned autonomy.
+
+Revision ID: 0015
+"""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+_SQL = Path(__file__).parents[1] / "sql"
+
+
+def upgrade() -> None:
+    """Run the SQL of this revision."""
+    op.get_bind().connection.execute((_SQL / "0022_autonomy.sql").read_text(encoding="utf-8"))

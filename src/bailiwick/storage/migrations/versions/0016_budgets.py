@@ -1,0 +1,20 @@
+"""Budgets.
+
+Revision ID: 0016
+"""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+_SQL = Path(__file__).parents[1] / "sql"
+
+
+def upgrade() -> None:
+    """Run the SQL of this revision."""
+    op.get_bind().connection.execute((_SQL / "0023_budgets.sql").read_text(encoding="utf-8"))
