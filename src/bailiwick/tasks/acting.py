@@ -88,3 +88,24 @@ class NoActing:
         """
         del run
         raise ForbiddenError(f"nobody here decides about effects, so {effect.tool!r} is not carried out")
+
+
+class Expecting(Protocol):
+    """Who keeps what runs expect of their own results, and looks later."""
+
+    async def expect(self, run: "Run", expectation: Expectation) -> str:
+        """State once what should be true later; return the id of the outcome."""
+        ...
+
+
+class NoExpecting:
+    """For engines in which nobody looks later: nothing is expected of them."""
+
+    async def expect(self, run: "Run", expectation: Expectation) -> str:
+        """Refuse everything.
+
+        Raises:
+            ForbiddenError: always.
+        """
+        del run
+        raise ForbiddenError(f"nobody here looks later, so {expectation.check!r} cannot be expected")

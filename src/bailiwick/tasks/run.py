@@ -5,7 +5,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, cast, overload
 
 import orjson
 
@@ -13,11 +13,12 @@ from bailiwick.events import NewEvent
 from bailiwick.kernel.documents import MAX_RESULT_BYTES, encode
 from bailiwick.kernel.errors import ConflictError
 from bailiwick.kernel.ids import id_at, time_of
+from bailiwick.kernel.labels import checked
 from bailiwick.storage.rows import RowFields, raw
-from bailiwick.tasks.acting import Acted, Acting, Effect
+from bailiwick.tasks.acting import Acted, Acting, Effect, Expectation, Expecting
 from bailiwick.tasks.errors import JournalMismatchError, LeaseLostError, Suspended
 from bailiwick.tasks.journal import Journal, JournalEntry
-from bailiwick.tasks.model import NewTask, Task, TaskOutcome
+from bailiwick.tasks.model import Labelled, NewTask, Task, TaskOutcome
 from bailiwick.telemetry.redacting import redacted_json
 
 P = ParamSpec("P")
@@ -36,6 +37,11 @@ class Services(Protocol):
     @property
     def acting(self) -> Acting:
         """Who carries out effects."""
+        ...
+
+    @property
+    def expecting(self) -> Expecting:
+        """Who keeps what is expected of results."""
         ...
 
     async def enqueue(self, organization_id: str, task: NewTask) -> str:
@@ -58,9 +64,12 @@ class Run:
     what they returned before. So a handler must reach the same calls in the same
     order from the same payload and results; time, chance and the outside world
     belong inside steps.
+
+    A run carries labels: those of its task, joined with those of everything it
+    learned from. What it makes carries them on; nothing takes one away.
     """
 
-    __slots__ = ("_cost", "_journal", "_recorded", "_seq", "_services", "permit", "task")
+    __slots__ = ("_cost", "_journal", "_journaled", "_labels", "_recorded", "_seq", "_services", "permit", "task")
 
     def __init__(
         self, task: Task, journal: Journal, services: Services, recorded: dict[int, JournalEntry] | None = None
@@ -71,6 +80,9 @@ class Run:
         self._recorded = recorded or {}
         self._seq = 0
         self._cost = 0.0
+        self._labels = task.labels
+        # Those that the task and its journal hold; the others go into the next row.
+        self._journaled = task.labels
         # Asked before every new step; raises when the person concerned does not consent (any more).
         self.permit: Callable[[], Awaitable[None]] | None = None
 
@@ -85,14 +97,47 @@ class Run:
             raise ValueError("a charge cannot be negative")
         self._cost += amount
 
+    @property
+    def labels(self) -> frozenset[str]:
+        """Where what this run knows by now comes from, and who asked for it."""
+        return self._labels
+
+    def label(self, *labels: str) -> None:
+        """Join labels to those of the run: call it before anything is made of what they are about.
+
+        They are journaled with the next step. Call it as the handler's code or a
+        step's result has it, so that a run that begins again calls it again.
+
+        Raises:
+            InvalidInputError: one of them is no label.
+        """
+        self._join(checked(labels))
+
+    @overload
+    async def step(
+        self,
+        name: str,
+        fn: Callable[P, Awaitable[Labelled[T]]] | Callable[P, Labelled[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T: ...
+
+    @overload
     async def step(
         self, name: str, fn: Callable[P, Awaitable[T]] | Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    ) -> T: ...
+
+    async def step(
+        self, name: str, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Any:
         """Run ``fn`` once and journal its result; later executions return it unrun.
 
         A plain function runs in a thread, so it may block or compute. The result
         must be JSON-able and comes back as JSON gives it (tuples as lists). If
         ``fn`` raises, nothing is journaled and the task's retry policy decides.
+        Where ``fn`` returns ``Labelled(value, labels)``, the result is ``value``
+        and the run carries the labels from here on, after a crash as well.
         A crash between ``fn``'s effect and its journaling runs it again: make
         ``fn`` idempotent, for example by the key ``run.step_key(name)``.
 
@@ -103,10 +148,13 @@ class Run:
         """
         seq, entry = self._next("step", name)
         if entry is not None:
-            return cast("T", entry.result)
+            return entry.result
         await self._ask()
         started = time.perf_counter()
-        value = await _called(fn, *args, **kwargs)
+        value: object = await _called(fn, *args, **kwargs)
+        if isinstance(value, Labelled):
+            self._join(checked(value.labels))
+            value = cast("object", value.value)
         return await self._record(seq, "step", name, value, started)
 
     def step_key(self, name: str) -> str:
@@ -169,6 +217,7 @@ class Run:
             # A crash before the journaling finds the child again by this key.
             key=f"spawn:{self.task.id}:{seq}",
             choice=choice,
+            labels=self._labels,
         )
         child_id = await self._services.enqueue(self.task.organization_id, child)
         return await self._record(seq, "spawn", kind, child_id, started)
@@ -201,6 +250,7 @@ class Run:
             event.occurred_at,
             event.cause_id or self.task.id,
             (self.task.id, self.task.fence),
+            event.labels | self._labels,
         )
         event_id = await self._services.publish(self.task.organization_id, once)
         return await self._record(seq, "publish", event.type, event_id, started)
@@ -217,6 +267,17 @@ class Run:
         """
         return await self._services.acting.act(self, effect)
 
+    async def expect(self, expectation: Expectation) -> str:
+        """State once what should be true later if this task's result is right; return the id of the outcome.
+
+        A durable timer looks when the time has come and writes whether it
+        worked, with evidence. What an effect promises goes with the ``Effect``.
+
+        Raises:
+            UnknownKindError, InvalidPayloadError: no such check, or arguments that do not fit it.
+        """
+        return await self._services.expecting.expect(self, expectation)
+
     async def patched(self, name: str) -> bool:
         """Tell whether this run takes the code path of a change made while runs were under way.
 
@@ -231,14 +292,18 @@ class Run:
             await self._record(seq, "patch", name, value=True, started=time.perf_counter())
         return True
 
-    async def _outcomes(self, task_ids: list[str]) -> list[TaskOutcome]:
+    async def _outcomes(self, task_ids: list[str]) -> Labelled[list[TaskOutcome]]:
         outcomes = await self._services.outcomes(self.task.organization_id, task_ids)
         missing = set(task_ids) - {outcome.task_id for outcome in outcomes}
         if missing:
             raise ConflictError(
                 f"task {min(missing)} has not ended and is no child of {self.task.id}; gather what this run spawned"
             )
-        return outcomes
+        return Labelled(outcomes, {label for outcome in outcomes for label in outcome.labels})
+
+    def _join(self, labels: frozenset[str]) -> None:
+        if not labels <= self._labels:
+            self._labels |= labels
 
     async def _ask(self) -> None:
         if self.permit is not None:
@@ -254,6 +319,9 @@ class Run:
                 f"but the handler now calls {kind} {name!r}; guard the change with run.patched(), "
                 f"or fork the task from step {seq}"
             )
+        if entry is not None and entry.labels:
+            self._join(entry.labels)
+            self._journaled |= entry.labels
         return seq, entry
 
     async def _record(self, seq: int, kind: str, name: str, value: T, started: float) -> T:
@@ -268,8 +336,12 @@ class Run:
             "r": raw(encoded),
             "ms": (time.perf_counter() - started) * 1000,
         }
+        labels = self._labels
+        if labels is not self._journaled:
+            row["l"] = sorted(labels - self._journaled)
         if not await self._journal.record(row):
             raise LeaseLostError(f"task {self.task.id} was taken from this worker before step {name!r} was journaled")
+        self._journaled = labels
         # The same shape now as after a crash, so that no handler works only once.
         return value if isinstance(value, _PLAIN) and encoded is given else cast("T", orjson.loads(encoded))
 
@@ -284,6 +356,8 @@ class Run:
             "t": self.task.id, "f": self.task.fence, "st": "waiting",
             "ss": seq, "sk": kind, "sn": name, "c": self._cost, **fields,
         }  # fmt: skip
+        if self._labels is not self._journaled:
+            row["l"] = sorted(self._labels - self._journaled)
         await self._journal.release(row)
         if kind == "wait":
             await self._journal.wake_from_history(self.task.id)

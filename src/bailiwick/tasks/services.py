@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bailiwick.events import EventLog, NewEvent
 from bailiwick.storage import Database
-from bailiwick.tasks.acting import Acting, NoActing
+from bailiwick.tasks.acting import Acting, Expecting, NoActing, NoExpecting
 from bailiwick.tasks.model import NewTask, TaskOutcome, TaskState
 from bailiwick.tasks.queue import TaskQueue
 
@@ -12,8 +12,16 @@ from bailiwick.tasks.queue import TaskQueue
 class EngineServices:
     """The engine's own implementation of what a run needs."""
 
-    def __init__(self, queue: TaskQueue, events: EventLog, database: Database, acting: Acting | None = None) -> None:
+    def __init__(
+        self,
+        queue: TaskQueue,
+        events: EventLog,
+        database: Database,
+        acting: Acting | None = None,
+        expecting: Expecting | None = None,
+    ) -> None:
         self.acting: Acting = acting or NoActing()
+        self.expecting: Expecting = expecting or NoExpecting()
         self._queue = queue
         self._events = events
         self._database = database
@@ -29,12 +37,14 @@ class EngineServices:
     async def outcomes(self, organization_id: str, task_ids: Sequence[str]) -> list[TaskOutcome]:
         """Return how finished tasks ended, in the order asked."""
         rows = await self._database.fetch_all(
-            "select id, state::text, result, reason from finished_tasks "
+            "select id, state::text, result, reason, coalesce(result_labels, labels, '{}') as labels "
+            "from finished_tasks "
             "where organization_id = %s and id = any(%s::uuid[])",
             (organization_id, list(task_ids)),
             organization_id=organization_id,
         )
         found = {
-            row["id"]: TaskOutcome(row["id"], TaskState(row["state"]), row["result"], row["reason"]) for row in rows
+            row["id"]: TaskOutcome(row["id"], TaskState(row["state"]), row["result"], row["reason"], row["labels"])
+            for row in rows
         }
         return [found[task_id] for task_id in task_ids if task_id in found]
