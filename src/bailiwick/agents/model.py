@@ -1,6 +1,7 @@
 """What an agent is: a row with a kind, and a class that knows the work of that kind."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
@@ -37,6 +38,8 @@ class Agent(ABC, Generic[Assignment]):
     """
 
     kind: ClassVar[str]
+    # Raise it with every change of what agents of this kind do: the autonomy they earned begins anew.
+    version: ClassVar[str] = "1"
     assignment: ClassVar[type[BaseModel]]
     retry: ClassVar[RetryPolicy] = RetryPolicy(max_attempts=3)
     timeout_seconds: ClassVar[float] = 120.0
@@ -48,6 +51,16 @@ class Agent(ABC, Generic[Assignment]):
     def task_kind(cls) -> str:
         """The task kind under which this agent is given work."""
         return f"{cls.kind}.work"
+
+    @classmethod
+    def behaviour(cls, configuration: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what decides how an agent behaves, as plain data; when it changes, earned autonomy begins anew.
+
+        The version of the code and the whole configuration, ids of models and
+        prompts included. Leave out settings that change nothing; add what else
+        the work depends on.
+        """
+        return {"code": cls.version, "configuration": dict(configuration)}
 
     @abstractmethod
     async def work(self, run: Run, agent: AgentRecord, assignment: Assignment) -> object:

@@ -10,12 +10,14 @@ from bailiwick.agents.work import agent_task_kind
 from bailiwick.audit import AuditLog
 from bailiwick.audit.alarms import Alarms
 from bailiwick.audit.roots import AuditRoots
+from bailiwick.authority.autonomy import AgentVersions, Autonomy
 from bailiwick.connectors.connections import Connections
 from bailiwick.events import EventLog, EventRegistry, EventType
 from bailiwick.events.reader import EventReader, Retention
 from bailiwick.events.rejections import Rejections
 from bailiwick.identity import Organizations, Sessions
 from bailiwick.outbound import AllowList
+from bailiwick.outcomes import Check, CheckRegistry, Outcomes
 from bailiwick.privacy import Consents, DataMap, Location, Privacy
 from bailiwick.privacy.platform import declare_platform
 from bailiwick.recovery import Backups
@@ -71,6 +73,8 @@ class Kernel:
     alarms: Alarms
     privacy: Privacy
     sessions: Sessions
+    autonomy: Autonomy
+    outcomes: Outcomes
 
     @property
     def consents(self) -> Consents:
@@ -86,6 +90,9 @@ class Registry:
     kinds: KindRegistry = field(default_factory=KindRegistry)
     # From agent kind to the task kind it does.
     agent_kinds: dict[str, str] = field(default_factory=dict[str, str])
+    # What makes an agent's version, by kind.
+    agent_versions: AgentVersions = field(default_factory=AgentVersions)
+    checks: CheckRegistry = field(default_factory=CheckRegistry)
     schedules: list[tuple[NewSchedule, Scope]] = field(default_factory=list[tuple[NewSchedule, Scope]])
     staff: list[NewAgent] = field(default_factory=list[NewAgent])
     # What is done ahead in every process that starts a worker.
@@ -132,7 +139,12 @@ class Registrar:
     def agent(self, agent_class: type[Agent[Any]]) -> None:
         """Add a kind of agent; its work becomes the task kind ``<kind>.work``."""
         self._registry.agent_kinds[agent_class.kind] = agent_class.task_kind()
+        self._registry.agent_versions.register(agent_class.kind, agent_class.behaviour)
         self._registry.kinds.register(agent_task_kind(agent_class(self.kernel.database), self.kernel.directory))
+
+    def check(self, check: Check[Any]) -> None:
+        """Add a way to look later whether something worked."""
+        self._registry.checks.register(check)
 
     def staff(self, agent: NewAgent) -> None:
         """Give every new organization an agent."""

@@ -11,6 +11,7 @@ from bailiwick.audit import SYSTEM, Actor, AuditLog
 from bailiwick.audit.alarms import Alarm, Alarms
 from bailiwick.audit.keys import AuditKeys
 from bailiwick.audit.roots import AuditRoots
+from bailiwick.authority.autonomy import Autonomy
 from bailiwick.connectors.connections import Connections
 from bailiwick.connectors.intake import Intake
 from bailiwick.events import EventLog
@@ -24,6 +25,7 @@ from bailiwick.extensions import (
     Registry,
     connectors,
     find_extensions,
+    outcomes,
     register_extensions,
 )
 from bailiwick.extensions import (
@@ -51,6 +53,7 @@ from bailiwick.orchestrator import OrchestratorExtension
 from bailiwick.orchestrator.auditing import event_of
 from bailiwick.orchestrator.quotas import QuotaTeller
 from bailiwick.outbound import AllowList
+from bailiwick.outcomes import Expecting, Outcomes
 from bailiwick.privacy import Privacy
 from bailiwick.storage import Database, migrate
 from bailiwick.storage.embedded import EmbeddedServer
@@ -131,6 +134,8 @@ class Installation:
             wakeups=self.wakeups, data_map=registry.data_map, admin_url=admin_url,
         )  # fmt: skip
         self.events.guard = self.privacy.consents.require
+        self.autonomy = Autonomy(self.database, registry.agent_versions)
+        self.outcomes = Outcomes(self.database)
         self.ways_in = WaysIn(self)
         self.rates = RateLimiter(url)
         self.metering = Metering(self.database)
@@ -166,7 +171,14 @@ class Installation:
                 backs_up=settings.backup_dir is not None,
                 data_folder=None if settings.database_url else settings.data_dir or default_data_dir(),
             )
-            extensions = [connectors.extension, privacy_extension.extension, orchestrator, *found, *extra]
+            extensions = [
+                connectors.extension,
+                privacy_extension.extension,
+                outcomes.extension,
+                orchestrator,
+                *found,
+                *extra,
+            ]
             folders = [extension.migrations for extension in extensions if extension.migrations is not None]
             progress("checking the database's schema")
             await asyncio.to_thread(migrate, admin_url, locations=folders)
@@ -230,7 +242,9 @@ class Installation:
         worker = Worker(
             self.url,
             self.registry.kinds,
-            EngineServices(self.queue, self.events, self.database),
+            EngineServices(
+                self.queue, self.events, self.database, expecting=Expecting(self.database, self.registry.checks)
+            ),
             self.wakeups,
             WorkerSettings(
                 concurrency=concurrency or self.settings.worker_concurrency,
@@ -279,7 +293,7 @@ class Installation:
             self.database, self.events, self.event_reader, self.retention, self.queue, self.tasks,
             self.limits, self.schedules, self.directory, self.organizations, self.rejections, self.connections,
             self.registry, self.outbound, self.backups, self.audit, self.audit_roots, self.alarms,
-            self.privacy, self.sessions,
+            self.privacy, self.sessions, self.autonomy, self.outcomes,
         )  # fmt: skip
         self.extensions = [*register_extensions(extensions, Registrar(self.registry, kernel)), *failed]
         self.registry.failed += [f"{one.name}: {one.error}" for one in self.extensions if one.state == "failed"]

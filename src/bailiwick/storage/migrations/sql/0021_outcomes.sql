@@ -1,1 +1,64 @@
 -- What was expected of effects and results, and what a later look found.
+
+create table outcomes (
+    -- Also the id of the task that looks: an expectation and its timer are one thing.
+    id uuid primary key,
+    organization_id uuid not null,
+    -- Of an effect, or of the task's own result where there is none.
+    effect_id uuid,
+    task_id uuid not null,
+    agent_id uuid,
+    effect_class text,
+    -- The registered check, what was promised in words, and what the check needs to know.
+    "check" text not null check (length("check") between 1 and 200),
+    claim text not null,
+    arguments jsonb not null default '{}',
+    check_at timestamptz not null,
+    state text not null default 'pending' check (state in ('pending', 'worked', 'did_not', 'unknown')),
+    -- What was read, when and from where; of an unknown one what is missing.
+    evidence jsonb,
+    missing text,
+    checked_at timestamptz,
+    -- How much later than it should the look came; null: in time.
+    late_seconds double precision,
+    expected_at timestamptz not null default now(),
+    -- The step that states it, so that a run which is repeated states it once.
+    step_key text,
+    check ((state = 'pending') = (checked_at is null)),
+    check ((state = 'unknown') = (missing is not null)),
+    unique (organization_id, step_key)
+);
+create index outcomes_listing on outcomes (organization_id, id);
+create index outcomes_of_effects on outcomes (effect_id) where effect_id is not null;
+create index outcomes_of_tasks on outcomes (task_id);
+create index outcomes_by_agent on outcomes (organization_id, agent_id, state);
+create index outcomes_pending on outcomes (organization_id, check_at) where state = 'pending';
+select tenant_table('outcomes');
+revoke delete on outcomes from bailiwick;
+
+-- Whoever states an expectation, the timer that will look is added in the same transaction.
+create function outcome_arm() returns trigger
+language plpgsql as $$
+begin
+    perform task_enqueue(jsonb_build_array(jsonb_build_object(
+        'id', new.id, 'org', new.organization_id, 'kind', 'outcome.check', 'run', new.check_at,
+        'payload', jsonb_build_object('outcome_id', new.id), 'cause', new.task_id)));
+    return null;
+end $$;
+create trigger outcome_arm after insert on outcomes
+    for each row when (new.state = 'pending') execute function outcome_arm();
+
+-- A verdict stands: it is written once, and neither the claim nor its time is moved afterwards or before.
+create function outcome_stands() returns trigger
+language plpgsql as $$
+begin
+    if old.state <> 'pending' and (new.state, new.checked_at) is distinct from (old.state, old.checked_at)
+        or (new.organization_id, new.effect_id, new.task_id, new.agent_id, new.effect_class, new."check", new.check_at)
+           is distinct from
+           (old.organization_id, old.effect_id, old.task_id, old.agent_id, old.effect_class, old."check", old.check_at)
+    then
+        raise exception 'outcome % stands as it was stated and found', old.id using errcode = 'check_violation';
+    end if;
+    return new;
+end $$;
+create trigger outcome_stands before update on outcomes for each row execute function outcome_stands();

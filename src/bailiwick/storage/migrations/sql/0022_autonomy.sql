@@ -1,1 +1,78 @@
 -- How far agents may go by themselves, and why.
+
+-- What an organization asks for before an agent goes further; without a row the defaults apply.
+create table autonomy_rules (
+    organization_id uuid primary key,
+    rules jsonb not null,
+    set_at timestamptz not null default now()
+);
+select tenant_table('autonomy_rules');
+
+-- The versions of an agent: its code, its configuration, the models and prompts it names. A new one begins
+-- without what earlier ones have shown.
+create table autonomy_versions (
+    organization_id uuid not null,
+    agent_id uuid not null,
+    number int not null check (number > 0),
+    fingerprint text not null,
+    document jsonb not null,
+    since timestamptz not null default now(),
+    primary key (organization_id, agent_id, number)
+);
+select tenant_table('autonomy_versions');
+
+-- The level of an agent in a class of effects; without a row it is that of the start.
+create table autonomy_levels (
+    organization_id uuid not null,
+    agent_id uuid not null,
+    effect_class text not null check (effect_class in ('read', 'write', 'external', 'spend', 'destructive')),
+    level smallint not null check (level between 1 and 5),
+    set_by text not null check (set_by in ('person', 'promotion', 'demotion', 'reset')),
+    reason text not null,
+    changed_at timestamptz not null default now(),
+    primary key (organization_id, agent_id, effect_class)
+);
+select tenant_table('autonomy_levels');
+
+-- What speaks for and against an agent. One act is one trial, however much is known of it.
+create table autonomy_evidence (
+    id uuid primary key,
+    organization_id uuid not null,
+    agent_id uuid not null,
+    effect_class text not null check (effect_class in ('read', 'write', 'external', 'spend', 'destructive')),
+    version int not null,
+    -- The act that it is about: the effect's id.
+    about uuid not null,
+    source text not null check (source in (
+        'approved', 'rejected', 'edited', 'verified', 'refuted', 'agreed', 'differed')),
+    is_success boolean not null,
+    is_irreversible boolean not null default false,
+    recorded_at timestamptz not null default now(),
+    unique (organization_id, about, source)
+);
+create index autonomy_evidence_of on autonomy_evidence (organization_id, agent_id, effect_class, version);
+select tenant_table('autonomy_evidence');
+
+-- Promotions that were proposed, and what people said.
+create table autonomy_promotions (
+    id uuid primary key,
+    organization_id uuid not null,
+    agent_id uuid not null,
+    effect_class text not null,
+    version int not null,
+    from_level smallint not null,
+    to_level smallint not null check (to_level = from_level + 1 and to_level <= 4),
+    state text not null default 'proposed' check (state in (
+        'proposed', 'confirmed', 'refused', 'withdrawn', 'automatic')),
+    -- The trials and the bound by which it was proposed.
+    evidence jsonb not null,
+    proposed_at timestamptz not null default now(),
+    answered_at timestamptz,
+    answered_by text,
+    reason text,
+    check ((state = 'proposed') = (answered_at is null))
+);
+create unique index autonomy_promotions_open on autonomy_promotions (organization_id, agent_id, effect_class)
+    where state = 'proposed';
+create index autonomy_promotions_listing on autonomy_promotions (organization_id, id);
+select tenant_table('autonomy_promotions');

@@ -1,0 +1,86 @@
+"""The task kind ``outcome.check``: looks when the time has come, and writes what it found."""
+
+import asyncio
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from bailiwick.kernel.clock import Clock, SystemClock
+from bailiwick.kernel.errors import BailiwickError, CannotDetermineError, DatabaseUnavailableError
+from bailiwick.outcomes.checks import CheckRegistry, Expected, Finding
+from bailiwick.outcomes.model import OutcomeRecord
+from bailiwick.outcomes.service import Outcomes
+from bailiwick.tasks import RetryPolicy, Run
+
+KIND = "outcome.check"
+# From a minute to a few hours: what is away for longer makes the outcome unknown.
+RETRY = RetryPolicy(max_attempts=6, first_delay_seconds=60, factor=4, max_delay_seconds=4 * 3600)
+LOOK_SECONDS = 60.0
+"""How long one look may take."""
+
+ON_TIME = timedelta(minutes=5)
+"""Later than this is late; a timer that is due waits its turn like any task."""
+
+
+class OutcomePayload(BaseModel):
+    """Which expectation is to be looked at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    outcome_id: str
+
+
+class OutcomeCheck:
+    """Carries out looks. Reads the outside, so it may be killed anywhere: it looks again, and writes once."""
+
+    def __init__(self, outcomes: Outcomes, checks: CheckRegistry, clock: Clock | None = None) -> None:
+        self._outcomes = outcomes
+        self._checks = checks
+        self._clock = clock or SystemClock()
+
+    async def handle(self, run: Run, payload: OutcomePayload) -> dict[str, Any]:
+        """Look, and write the verdict with its evidence; tried again after passing faults, then unknown."""
+        found = await run.step("look", self._look, run, payload.outcome_id)
+        return await run.step("record", self._outcomes.record, run, payload.outcome_id, found)
+
+    async def _look(self, run: Run, outcome_id: str) -> dict[str, Any]:
+        outcome = await self._outcomes.get(run.task.organization_id, outcome_id)
+        began = self._clock.now()
+        finding = await self._finding(run, outcome)
+        return {**asdict(finding), "looked_at": began.isoformat(), "late_seconds": _late(outcome.check_at, began)}
+
+    async def _finding(self, run: Run, outcome: OutcomeRecord) -> Finding:
+        try:
+            check = self._checks.get(outcome.check)
+            arguments = self._checks.arguments(check, outcome.arguments)
+            async with asyncio.timeout(LOOK_SECONDS):
+                return await check.look(outcome.organization_id, arguments, _expected(outcome))
+        except DatabaseUnavailableError:
+            # No failure of the look: the engine puts the task off until there is a database.
+            raise
+        except CannotDetermineError as error:
+            return Finding("unknown", missing=error.missing)
+        except Exception as error:
+            may_pass = not isinstance(error, BailiwickError) or error.retryable
+            if may_pass and RETRY.delay_seconds(run.task.failures + 1) is not None:
+                raise
+            return Finding("unknown", missing=_problem(error, run.task.failures + 1))
+
+
+def _expected(outcome: OutcomeRecord) -> Expected:
+    return Expected(
+        outcome.id, outcome.claim, outcome.task_id, outcome.effect_id, outcome.agent_id,
+        outcome.expected_at, outcome.check_at,
+    )  # fmt: skip
+
+
+def _late(check_at: datetime, at: datetime) -> float | None:
+    late = at - check_at
+    return late.total_seconds() if late > ON_TIME else None
+
+
+def _problem(error: Exception, tries: int) -> str:
+    said = str(error) if isinstance(error, BailiwickError) else f"{type(error).__name__}: {error}"
+    return f"a look that succeeds; {tries} failed, the last with: {said[:500]}"
