@@ -19,7 +19,7 @@ def header_line(*, organization_id: str, slug: str, exported_at: str, keys: list
         "content": {
             "exported_at": exported_at,
             "format": FORMAT,
-            "keys": [_key(key) for key in keys],
+            "keys": [key_document(key) for key in keys],
             "organization": slug,
             "organization_id": organization_id,
         },
@@ -49,7 +49,8 @@ def end_line(*, organization_id: str, digest: str, entries: int, roots: int, key
     return b'{"content":%b,"signature":"%b","type":"end"}\n' % (content, signature)
 
 
-def _key(key: PublicKey) -> dict[str, Any]:
+def key_document(key: PublicKey) -> dict[str, Any]:
+    """Return a public key as exports hold it; ``checking.read_key`` reads it."""
     return {
         "endorsement": None if key.endorsement is None else to_text(key.endorsement),
         "signature": to_text(key.signature),

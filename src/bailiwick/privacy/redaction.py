@@ -34,9 +34,10 @@ Noticed = Callable[[str, str], None]
 
 
 class Redaction:
-    """What one person is known by, ready to be searched for."""
+    """What one person is known by, ready to be searched for; ``marker`` is written in its place."""
 
-    def __init__(self, identifiers: Iterable[Identifier]) -> None:
+    def __init__(self, identifiers: Iterable[Identifier], marker: str = MARKER) -> None:
+        self._marker = marker
         self._identifiers = tuple(identifiers)
         self._logins = frozenset(one.value for one in self._identifiers if one.kind == "login")
         self._whole = frozenset(one.value.lower() for one in self._identifiers)
@@ -74,10 +75,10 @@ class Redaction:
     def text(self, value: str, *, is_theirs: bool = False) -> str:
         """Return a text without what names the person; all of it goes if it ``is_theirs``."""
         if is_theirs and value.strip():
-            return MARKER
+            return self._marker
         if value.strip().removeprefix("@").lower() in self._whole:
-            return MARKER
-        return value if self._tokens is None else self._tokens.sub(MARKER, value)
+            return self._marker
+        return value if self._tokens is None else self._tokens.sub(self._marker, value)
 
     def document(self, value: Any, *, is_theirs: bool = False, noticed: Noticed | None = None) -> Any:
         """Return a JSON value without what is about the person.
