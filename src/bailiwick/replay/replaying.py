@@ -19,7 +19,7 @@ from bailiwick.kernel.errors import BailiwickError, DatabaseUnavailableError
 from bailiwick.replay.recording import RecordedRun
 from bailiwick.storage.rows import RowFields
 from bailiwick.tasks import NewTask, Run, TaskOutcome
-from bailiwick.tasks.acting import Acting, NoActing
+from bailiwick.tasks.acting import Acting, Expectation, Expecting, NoActing
 from bailiwick.tasks.failures import error_record
 from bailiwick.tasks.journal import Journal, JournalEntry
 from bailiwick.tasks.model import Handler
@@ -247,6 +247,10 @@ class _NoServices:
     def __init__(self, acting: Acting) -> None:
         self.acting = acting
 
+    @property
+    def expecting(self) -> Expecting:
+        return _RecordedExpecting()
+
     async def enqueue(self, organization_id: str, task: NewTask) -> str:
         raise AssertionError(f"a replay spawned {task.kind} in {organization_id}")
 
@@ -255,6 +259,17 @@ class _NoServices:
 
     async def outcomes(self, organization_id: str, task_ids: Sequence[str]) -> list[TaskOutcome]:
         raise AssertionError(f"a replay looked at {len(task_ids)} tasks in {organization_id}")
+
+
+class _RecordedExpecting:
+    """Answers expectations of results as they were recorded; what was stated is compared by the check's name."""
+
+    async def expect(self, run: Run, expectation: Expectation) -> str:
+        return await run.step(f"expect {expectation.check}", _never)
+
+
+async def _never() -> str:
+    raise AssertionError("a replay ran a step")
 
 
 class _NoJournal:
