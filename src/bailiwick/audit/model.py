@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from bailiwick.kernel.labels import NO_LABELS, by
+
 ActorKind = Literal["user", "key", "service", "agent", "system", "anonymous"]
 
 
@@ -16,6 +18,11 @@ class Actor:
     id: str
     name: str
     address: str | None = None
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """What work carries that this actor asked for; the platform itself asks for nothing."""
+        return NO_LABELS if self.id == "system" else frozenset({by(self.kind, self.id)})
 
 
 SYSTEM = Actor("system", "system", "the platform")

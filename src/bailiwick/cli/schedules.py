@@ -93,7 +93,7 @@ def add(
         raise InvalidInputError("--overlap is skip, allow or cancel; --catch-up is none, latest or all")
     new = NewSchedule(
         name, kind, read_payload(payload), cron=cron, interval_seconds=every, timezone=timezone, jitter_seconds=jitter,
-        overlap=overlap, catch_up=catch_up, priority=priority,
+        overlap=overlap, catch_up=catch_up, priority=priority, labels=operator().labels,
     )  # fmt: skip
 
     async def put(installation: Installation, organization: Organization) -> ScheduleRecord:

@@ -12,7 +12,7 @@ from rich.text import Text
 from bailiwick.cli.bulk import Selection, change_tasks
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org, Yes
 from bailiwick.cli.output import ago, duration, print_json, print_more, print_table, screen, state_text
-from bailiwick.cli.session import with_organization
+from bailiwick.cli.session import operator, with_organization
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.storage.pages import Page
@@ -130,7 +130,9 @@ def fork(
     """Add a copy of a task that keeps the steps before one and does the rest anew."""
 
     async def make(installation: Installation, organization: Organization) -> str:
-        return await installation.control.fork(organization.id, task_id, from_step=from_step)
+        return await installation.control.fork(
+            organization.id, task_id, from_step=from_step, labels=operator().labels, actor=operator()
+        )
 
     forked = with_organization(org, make)
     if as_json:

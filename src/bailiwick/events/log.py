@@ -1,7 +1,7 @@
 """The event log: facts go in once, and the tasks that follow from them with them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
@@ -12,6 +12,7 @@ from bailiwick.kernel.concerns import Guard, unguarded
 from bailiwick.kernel.documents import encode_checked
 from bailiwick.kernel.errors import InvalidInputError, QuotaExceededError
 from bailiwick.kernel.ids import new_id
+from bailiwick.kernel.labels import checked, declared
 from bailiwick.storage.batching import Batcher
 from bailiwick.storage.channel import Channel
 from bailiwick.storage.connections import Connection
@@ -109,6 +110,9 @@ class EventLog:
         event_type = self.types.get(event.type)
         payload, encoded = encode_checked(event_type.payload, event.payload, what=f"payload of event {event.type}")
         key = event.key if event.key is not None or event_type.key is None else event_type.key(payload)
+        labels = declared(event.labels, event_type.outside)
+        if labels is not event.labels:
+            event = replace(event, labels=labels)
         event_id = new_id()
         row: RowFields = {
             "id": event_id,
@@ -122,6 +126,8 @@ class EventLog:
         }
         if event.dedupe_key is not None:
             row["dedupe"] = event.dedupe_key
+        if event.labels:
+            row["labels"] = sorted(checked(event.labels))
         if event.held is not None:
             row["by"], row["f"] = event.held
         return _Entry(

@@ -1,13 +1,14 @@
 """What an event is: a fact, past tense, typed and versioned."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 
 from bailiwick.kernel.concerns import Concern
+from bailiwick.kernel.labels import NO_LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class EventType:
     ``key`` derives the correlation key from the payload; waits and histories
     find events by it. With a ``concern`` an event is recorded only while the
     person it is about consents. One that ``is_internal`` only the platform makes:
-    nobody publishes it over the API.
+    nobody publishes it over the API. ``outside`` names where the text in it comes
+    from if not from a member: it is labelled untrusted whoever publishes it.
     """
 
     name: str
@@ -26,6 +28,7 @@ class EventType:
     key: Callable[[Any], str] | None = None
     concern: Concern | None = None
     is_internal: bool = False
+    outside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class NewEvent:
     """A fact to record. The same ``dedupe_key`` twice is one event.
 
     ``held`` is a task and a fence: the event is recorded only while the task is
-    executed under that fence.
+    executed under that fence. ``labels`` say where it comes from and who told it;
+    the tasks that follow from it carry them.
     """
 
     type: str
@@ -43,6 +47,7 @@ class NewEvent:
     occurred_at: datetime | None = None
     cause_id: str | None = None
     held: tuple[str, int] | None = None
+    labels: frozenset[str] = NO_LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +71,4 @@ class Event:
     cause_id: str | None
     occurred_at: datetime
     recorded_at: datetime
+    labels: list[str] = field(default_factory=list[str])

@@ -11,7 +11,10 @@ from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
 
-_COLUMNS = "id, organization_id, type, version, key, payload, cause_id, occurred_at, recorded_at"
+_COLUMNS = (
+    "id, organization_id, type, version, key, payload, cause_id, occurred_at, recorded_at, "
+    "coalesce(labels, '{}') as labels"
+)
 
 
 class EventReader:

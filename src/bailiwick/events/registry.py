@@ -2,6 +2,7 @@
 
 from bailiwick.events.model import EventType
 from bailiwick.kernel.errors import UnknownKindError
+from bailiwick.kernel.labels import untrusted
 
 
 class EventRegistry:
@@ -14,6 +15,8 @@ class EventRegistry:
         """Add a type; a second one of the same name is a programming error."""
         if event_type.name in self._types:
             raise ValueError(f"event type {event_type.name!r} is registered twice")
+        if event_type.outside is not None:
+            untrusted(event_type.outside)
         self._types[event_type.name] = event_type
 
     def get(self, name: str) -> EventType:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from bailiwick.audit import Actor
 from bailiwick.identity.people.permissions import PERMISSIONS
+from bailiwick.kernel.labels import by
 
 CallerKind = Literal["user", "key", "service", "system"]
 
@@ -28,7 +29,8 @@ class Caller:
     ``id`` is that of the user, key or service account. ``grants`` are the
     permissions by organization; an administrator of the installation needs none,
     but a key of theirs may be bounded by ``scopes``. ``session_id`` is the login
-    behind a token or cookie, ``token_id`` the access token, ``key_id`` the key.
+    behind a token or cookie, ``token_id`` the access token, ``key_id`` the key,
+    ``holder_id`` the person whose key it is.
     """
 
     kind: CallerKind
@@ -40,6 +42,7 @@ class Caller:
     session_id: str | None = None
     key_id: str | None = None
     token_id: str | None = None
+    holder_id: str | None = None
 
     @property
     def is_unbounded_admin(self) -> bool:
@@ -61,6 +64,12 @@ class Caller:
         if self.is_admin:
             return frozenset(PERMISSIONS) if self.scopes is None else self.scopes
         return self.grants.get(organization_id, frozenset())
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """What work carries that this caller asked for; who holds a key asks for what it asks for."""
+        own = self.actor().labels
+        return own if self.holder_id is None else own | {by("user", self.holder_id)}
 
     def actor(self, address: str | None = None) -> Actor:
         """Return the caller as the audit log names who acts."""

@@ -152,6 +152,8 @@ def _end_row(run: Run, state: str) -> RowFields:
     row: RowFields = {"t": run.task.id, "f": run.task.fence, "st": state}
     if run.cost:
         row["c"] = run.cost
+    if run.labels is not run.task.labels:
+        row["l"] = sorted(run.labels)
     if run.task.parent_id is not None:
         row["p"] = run.task.parent_id
     return row

@@ -7,6 +7,7 @@ from typing import LiteralString
 from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
+from bailiwick.kernel.labels import NO_LABELS, checked
 from bailiwick.storage import Database
 from bailiwick.storage.waking import DUE, TAKEN, TASKS, Wakeups
 
@@ -70,8 +71,18 @@ class TaskControl:
         self._wakeups.announce(TASKS)
         return redriven
 
-    async def fork(self, organization_id: str, task_id: str, *, from_step: int, actor: Actor = SYSTEM) -> str:
+    async def fork(
+        self,
+        organization_id: str,
+        task_id: str,
+        *,
+        from_step: int,
+        labels: frozenset[str] = NO_LABELS,
+        actor: Actor = SYSTEM,
+    ) -> str:
         """Add a copy that keeps the steps before ``from_step`` and does the rest anew; audited as ``task.forked``.
+
+        It carries the labels of the original and those given: who asks for the fork.
 
         Raises:
             NotFoundError: no such task here.
@@ -83,7 +94,8 @@ class TaskControl:
         act = Act(organization_id, "task.forked", actor, f"task:{original}", after=after)
         async with self._database.transaction(organization_id) as connection:
             cursor = await connection.execute(
-                "select task_fork(%s, %s, %s, %s) as made", (organization_id, original, forked, from_step)
+                "select task_fork(%s, %s, %s, %s, %s) as made",
+                (organization_id, original, forked, from_step, sorted(checked(labels))),
             )
             row = await cursor.fetchone()
             if row is None or not row["made"]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bailiwick.kernel.labels import NO_LABELS
 from bailiwick.storage.batching import Batcher
 from bailiwick.storage.channel import Channel
 from bailiwick.storage.rows import RowFields, batch
@@ -22,6 +23,7 @@ class JournalEntry:
     name: str
     result: Any
     is_open: bool
+    labels: frozenset[str] = NO_LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Journal:
             Task(
                 row["task_id"], row["org"], row["task_kind"], row["body"], row["pri"], row["deadline"], row["agent"],
                 row["parent"], row["cause"], row["token"], row["failed"], row["recovered"], row["task_lane"],
-                row["inserted"], row["resumed"],
+                row["inserted"], row["resumed"], frozenset(row["marks"]) if row["marks"] else NO_LABELS,
             )
             for row in rows
         ]  # fmt: skip
@@ -112,7 +114,8 @@ class Journal:
         )
         journals: dict[str, dict[int, JournalEntry]] = {task_id: {} for task_id in task_ids}
         for row in rows:
-            entry = JournalEntry(row["seq"], row["kind"], row["name"], row["result"], row["is_open"])
+            labels = frozenset(row["labels"] or ())
+            entry = JournalEntry(row["seq"], row["kind"], row["name"], row["result"], row["is_open"], labels)
             journals[row["task_id"]][entry.seq] = entry
         return journals
 

@@ -1,20 +1,22 @@
 """What a task is: its states, its kind, what a caller asks for and what comes back."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from random import random
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
 from bailiwick.kernel.concerns import Concern
+from bailiwick.kernel.labels import NO_LABELS
 
 if TYPE_CHECKING:
     from bailiwick.tasks.run import Run
 
 Handler = Callable[["Run", Any], Awaitable[object]]
+Value = TypeVar("Value")
 
 
 class TaskState(StrEnum):
@@ -72,7 +74,9 @@ class TaskKind:
     must have beside the right to add tasks: a permission, or ``installation``
     for a kind that works on all organizations. What is not ``is_metered`` is the
     platform's own upkeep: it counts neither as use nor against the quota of
-    tasks, and goes on where storage is full.
+    tasks, and goes on where storage is full. ``outside`` names where the text in
+    its payload comes from if not from a member: its tasks are labelled untrusted
+    whoever submits them.
     """
 
     name: str
@@ -83,6 +87,7 @@ class TaskKind:
     concern: Concern | None = None
     needs: str | None = None
     is_metered: bool = True
+    outside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ class NewTask:
     """What a caller asks for. ``key`` makes the request idempotent in its organization.
 
     With ``parent_fence`` it is added only while the parent is executed under that fence.
+    ``labels`` say where the payload comes from and who asked; the run begins with them.
     """
 
     kind: str
@@ -104,6 +110,7 @@ class NewTask:
     cause_id: str | None = None
     key: str | None = None
     choice: Mapping[str, Any] | None = None
+    labels: frozenset[str] = NO_LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,7 @@ class Task(NamedTuple):
     lane: str
     inserted_at: datetime
     is_resumed: bool
+    labels: frozenset[str] = NO_LABELS
 
     @property
     def attempt(self) -> int:
@@ -145,9 +153,18 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """How an awaited task ended."""
+    """How an awaited task ended; ``labels`` say where its result comes from."""
 
     task_id: str
     state: TaskState
     result: Any
     reason: str | None
+    labels: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled(Generic[Value]):
+    """What a step returns to say where its result comes from: ``value`` is journaled, the run carries the labels."""
+
+    value: Value
+    labels: Collection[str]

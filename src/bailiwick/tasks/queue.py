@@ -67,6 +67,7 @@ class _Addition:
         return Task(
             self.task_id, self.organization_id, self.task.kind, orjson.loads(self.payload), self.task.priority,
             self.task.deadline_at, self.task.agent_id, None, self.task.cause_id, 1, 0, 0, "", inserted_at, False,
+            self.task.labels,
         )  # fmt: skip
 
 
@@ -133,6 +134,7 @@ class TaskQueue:
         for name, moment in (("deadline_at", task.deadline_at), ("run_at", task.run_at)):
             if moment is not None and moment.tzinfo is None:
                 raise InvalidInputError(f"{name} has no time zone; give one, for example 2026-01-31T12:00:00Z")
+        task = self.kinds.labelled(task)
         payload = self.kinds.encode_payload(task.kind, task.payload)
         task_id = new_id()
         row = new_task_row(task_id, organization_id, task, payload)

@@ -1,7 +1,7 @@
 """Reads of tasks and their journals, live and finished alike."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,12 +15,13 @@ _LIVE = """
 select id, organization_id, kind, state::text, priority, lane, deadline_at, run_at, {payload} as payload, agent_id,
        parent_id, cause_id, forked_from, failures, recoveries, errors, worker_id, code_version, cost, choice,
        null::jsonb as result, null as reason, is_paused, wait_event, wait_key, inserted_at, started_at,
-       null::timestamptz as finished_at
+       null::timestamptz as finished_at, coalesce(labels, '{{}}') as labels, null::text[] as result_labels
 from tasks"""
 _FINISHED = """
 select id, organization_id, kind, state::text, priority, lane, deadline_at, null::timestamptz, {payload}, agent_id,
        parent_id, cause_id, forked_from, failures, recoveries, errors, worker_id, code_version, cost, choice,
-       {result}, reason, false, null, null, inserted_at, started_at, finished_at
+       {result}, reason, false, null, null, inserted_at, started_at, finished_at,
+       coalesce(labels, '{{}}'), coalesce(result_labels, labels, '{{}}')
 from finished_tasks"""
 # Up to 256 KiB each, kept apart from their rows: not read where nobody looks at them.
 _WHOLE = {"payload": "payload", "result": "result"}
@@ -29,7 +30,11 @@ _LIGHT = {"payload": "null::jsonb", "result": "null::jsonb"}
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
-    """Everything that is kept about one task."""
+    """Everything that is kept about one task.
+
+    ``labels`` are those that it began with, ``result_labels`` those that its
+    result carries: what it learned on the way is joined to them.
+    """
 
     id: str
     organization_id: str
@@ -59,11 +64,16 @@ class TaskRecord:
     inserted_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    labels: list[str]
+    result_labels: list[str] | None
 
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One journaled step; without ``finished_at`` it is a wait that has not ended."""
+    """One journaled step; without ``finished_at`` it is a wait that has not ended.
+
+    ``labels`` are those that the run carries from this step on.
+    """
 
     seq: int
     kind: str
@@ -72,6 +82,7 @@ class StepRecord:
     milliseconds: float | None
     started_at: datetime
     finished_at: datetime | None
+    labels: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +120,7 @@ class TaskReader:
         """Return the journal of a task in order, or raise NotFoundError."""
         task = await self.get(organization_id, task_id)
         rows = await self._database.fetch_all(
-            "select seq, kind, name, result, milliseconds, started_at, finished_at "
+            "select seq, kind, name, result, milliseconds, started_at, finished_at, coalesce(labels, '{}') as labels "
             "from steps where task_id = %s order by seq",
             (task.id,),
             organization_id=organization_id,

@@ -1,13 +1,15 @@
 """The task kinds this process knows."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
 
 from bailiwick.kernel.documents import encode_checked
 from bailiwick.kernel.errors import UnknownKindError
-from bailiwick.tasks.model import TaskKind
+from bailiwick.kernel.labels import checked, declared, untrusted
+from bailiwick.tasks.model import NewTask, TaskKind
 from bailiwick.telemetry.redacting import redacted_json
 
 
@@ -21,6 +23,8 @@ class KindRegistry:
         """Add a kind; a second one of the same name is a programming error."""
         if kind.name in self._kinds:
             raise ValueError(f"task kind {kind.name!r} is registered twice")
+        if kind.outside is not None:
+            untrusted(kind.outside)
         self._kinds[kind.name] = kind
 
     def get(self, name: str) -> TaskKind:
@@ -39,6 +43,17 @@ class KindRegistry:
     def metered(self) -> dict[str, bool]:
         """Return of every name whether its tasks count against the quota."""
         return {name: kind.is_metered for name, kind in self._kinds.items()}
+
+    def labelled(self, task: NewTask) -> NewTask:
+        """Return a task with the labels that its kind declares, and all that it had.
+
+        Raises:
+            UnknownKindError, InvalidInputError: no such kind, or something among its labels is none.
+        """
+        labels = declared(task.labels, self.get(task.kind).outside)
+        if labels:
+            checked(labels)
+        return task if labels is task.labels else replace(task, labels=labels)
 
     def encode_payload(self, kind: str, payload: BaseModel | Mapping[str, Any]) -> bytes:
         """Return a payload as JSON after checking it against the kind's schema, without the secrets in it.

@@ -128,9 +128,7 @@ class Run:
         self, name: str, fn: Callable[P, Awaitable[T]] | Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T: ...
 
-    async def step(
-        self, name: str, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Any:
+    async def step(self, name: str, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Run ``fn`` once and journal its result; later executions return it unrun.
 
         A plain function runs in a thread, so it may block or compute. The result
@@ -301,6 +299,9 @@ class Run:
             )
         return Labelled(outcomes, {label for outcome in outcomes for label in outcome.labels})
 
+    def _fresh_labels(self) -> list[str]:
+        return [] if self._labels is self._journaled else sorted(self._labels - self._journaled)
+
     def _join(self, labels: frozenset[str]) -> None:
         if not labels <= self._labels:
             self._labels |= labels
@@ -337,8 +338,8 @@ class Run:
             "ms": (time.perf_counter() - started) * 1000,
         }
         labels = self._labels
-        if labels is not self._journaled:
-            row["l"] = sorted(labels - self._journaled)
+        if fresh := self._fresh_labels():
+            row["l"] = fresh
         if not await self._journal.record(row):
             raise LeaseLostError(f"task {self.task.id} was taken from this worker before step {name!r} was journaled")
         self._journaled = labels
@@ -356,8 +357,8 @@ class Run:
             "t": self.task.id, "f": self.task.fence, "st": "waiting",
             "ss": seq, "sk": kind, "sn": name, "c": self._cost, **fields,
         }  # fmt: skip
-        if self._labels is not self._journaled:
-            row["l"] = sorted(self._labels - self._journaled)
+        if fresh := self._fresh_labels():
+            row["l"] = fresh
         await self._journal.release(row)
         if kind == "wait":
             await self._journal.wake_from_history(self.task.id)

@@ -140,6 +140,8 @@ def _task(schedule: Row, firing: datetime) -> RowFields:
     }
     if schedule["agent_id"] is not None:
         row["agent"] = schedule["agent_id"]
+    if schedule["labels"] is not None:
+        row["labels"] = schedule["labels"]
     return row
 
 

@@ -9,11 +9,13 @@ from typing import Any, Literal, LiteralString
 from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
 from bailiwick.kernel.errors import InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
+from bailiwick.kernel.labels import NO_LABELS
 from bailiwick.storage import Database
 from bailiwick.storage.database import trusted
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
 from bailiwick.storage.rows import batch, raw
 from bailiwick.storage.waking import SCHEDULES, Wakeups
+from bailiwick.tasks.model import NewTask
 from bailiwick.tasks.registry import KindRegistry
 from bailiwick.tasks.timetable import Timetable
 
@@ -29,6 +31,7 @@ class NewSchedule:
     skip it, allow both, or cancel the older. ``catch_up`` says what happens to
     firings missed while nothing ran: none of them, the latest, or all (at most
     100). ``jitter_seconds`` delays each firing by a random part of it.
+    ``labels`` say who asks for it; its tasks carry them.
     """
 
     name: str
@@ -44,6 +47,7 @@ class NewSchedule:
     agent_id: str | None = None
     first_fire_at: datetime | None = None
     is_paused: bool = False
+    labels: frozenset[str] = NO_LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +77,15 @@ class ScheduleRecord:
     problem: str | None
     anchor_at: datetime
     created_at: datetime
+    labels: list[str]
 
 
 _SELECT = """
 select s.id, s.organization_id, s.name, s.kind, s.payload, s.priority, s.agent_id, s.cron, s.interval_seconds,
        s.timezone, s.jitter_seconds, s.overlap, s.catch_up, s.is_paused, s.next_fire_at, s.last_fire_at,
        s.last_task_id, coalesce(f.state, t.state)::text as last_state, f.finished_at as last_finished_at,
-       s.skipped, s.problem, s.anchor_at, s.created_at
+       s.skipped, s.problem, s.anchor_at, s.created_at,
+       coalesce(s.labels, '{}') as labels
 from schedules s
 left join tasks t on t.id = s.last_task_id
 left join finished_tasks f on f.id = s.last_task_id"""
@@ -87,16 +93,17 @@ left join finished_tasks f on f.id = s.last_task_id"""
 
 _INSERT = """
 insert into schedules (id, organization_id, name, kind, payload, priority, agent_id, cron, interval_seconds, timezone,
-                       jitter_seconds, overlap, catch_up, is_paused, is_furnished, anchor_at, next_fire_at)
+                       jitter_seconds, overlap, catch_up, is_paused, is_furnished, anchor_at, next_fire_at,
+                       labels)
 select r.* from jsonb_to_recordset(%s::jsonb) as r (
     id uuid, org uuid, name text, kind text, payload jsonb, priority smallint, agent uuid, cron text,
     interval double precision, zone text, jitter double precision, overlap text, catch_up text, paused boolean,
-    furnished boolean, anchor timestamptz, next timestamptz)
+    furnished boolean, anchor timestamptz, next timestamptz, labels text[])
 on conflict (organization_id, name) do update
 set kind = excluded.kind, payload = excluded.payload, priority = excluded.priority, agent_id = excluded.agent_id,
     cron = excluded.cron, interval_seconds = excluded.interval_seconds, timezone = excluded.timezone,
     jitter_seconds = excluded.jitter_seconds, overlap = excluded.overlap, catch_up = excluded.catch_up,
-    is_furnished = excluded.is_furnished,"""
+    is_furnished = excluded.is_furnished, labels = excluded.labels,"""
 # The same timetable goes on as it was; a new one starts anew.
 _REPLACE = """
     anchor_at = case when {same} then schedules.anchor_at else excluded.anchor_at end,
@@ -223,6 +230,7 @@ class Schedules:
         )
         timetable.check_jitter(now)
         payload = self._kinds.encode_payload(schedule.kind, schedule.payload)
+        labels = self._kinds.labelled(NewTask(schedule.kind, labels=schedule.labels)).labels
         anchor = schedule.first_fire_at or timetable.next_after(now)
         if anchor.tzinfo is None:
             raise InvalidInputError("first_fire_at has no time zone; give one, for example 2026-01-31T12:00:00Z")
@@ -233,6 +241,7 @@ class Schedules:
             "cron": schedule.cron, "interval": schedule.interval_seconds, "zone": schedule.timezone,
             "jitter": schedule.jitter_seconds, "overlap": schedule.overlap, "catch_up": schedule.catch_up,
             "paused": schedule.is_paused, "anchor": anchor.isoformat(), "next": first.isoformat(),
+            "labels": sorted(labels) or None,
         }  # fmt: skip
 
     async def list(self, organization_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[ScheduleRecord]:

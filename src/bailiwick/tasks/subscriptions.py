@@ -1,7 +1,7 @@
 """Which tasks follow from which events."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -48,6 +48,7 @@ class Subscriptions:
         for subscription in self._by_type.get(event.type, ()):
             task = subscription.build(payload)
             if task is not None:
+                task = self._kinds.labelled(replace(task, labels=task.labels | event.labels) if event.labels else task)
                 row = new_task_row(new_id(), organization_id, task, self._kinds.encode_payload(task.kind, task.payload))
                 rows.append(row | {"cause": event_id, "event": event_id})
         return rows

@@ -124,6 +124,7 @@ async def put_schedule(
     wanted = NewSchedule(
         name=schedule,
         agent_id=None if agent is None else agent.id,
+        labels=caller.labels,
         **body.model_dump(exclude={"agent_id"}),
     )
     return await _view(platform, organization.id, await platform.schedules.put(organization.id, wanted, actor=actor))

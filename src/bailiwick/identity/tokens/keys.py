@@ -296,8 +296,9 @@ class Keys:
 
 def _caller(row: Row) -> Caller:
     scopes = None if row["scopes"] is None else frozenset[str](row["scopes"])
+    holder = row["user_id"]
     if row["organization_id"] == INSTALLATION:
-        return Caller("key", row["id"], row["name"], is_admin=True, scopes=scopes, key_id=row["id"])
+        return Caller("key", row["id"], row["name"], is_admin=True, scopes=scopes, key_id=row["id"], holder_id=holder)
     allowed = GRANTS[row["role"]]
     if row["service_role"] is not None:
         allowed &= GRANTS[row["service_role"]]
@@ -308,7 +309,7 @@ def _caller(row: Row) -> Caller:
     grants = {str(row["organization_id"]): allowed}
     if row["service_account_id"] is not None:
         return Caller("service", row["service_account_id"], row["service_account"], grants=grants, key_id=row["id"])
-    return Caller("key", row["id"], row["name"], grants=grants, key_id=row["id"])
+    return Caller("key", row["id"], row["name"], grants=grants, key_id=row["id"], holder_id=holder)
 
 
 def _hash(key: str) -> bytes:

@@ -10,6 +10,8 @@ create table events (
     cause_id uuid,
     occurred_at timestamptz not null,
     recorded_at timestamptz not null default now(),
+    -- Where it comes from and who told it; null: nothing to say.
+    labels text[],
     primary key (id)
 ) partition by range (id);
 
@@ -45,7 +47,7 @@ select tenant_table('event_keys');
 select tenant_table('rejected_records');
 
 -- Appends events and the tasks that follow from them in one transaction.
--- p_events: [{i, id, org, type, version, key, payload, cause, occurred, dedupe, by, f}];
+-- p_events: [{i, id, org, type, version, key, payload, cause, occurred, dedupe, by, f, labels}];
 -- a run's own event names the task and the fence it is published under.
 -- p_tasks: rows of task_enqueue, each naming in "event" the event it follows from.
 -- p_again: the same call may have taken effect before, its answer was lost.
@@ -75,10 +77,11 @@ begin
         where k.event_id <> r.id;
     end if;
 
-    insert into events (id, organization_id, type, version, key, payload, cause_id, occurred_at)
-    select r.id, r.org, r.type, r.version, r.key, r.payload, r.cause, r.occurred
+    insert into events (id, organization_id, type, version, key, payload, cause_id, occurred_at, labels)
+    select r.id, r.org, r.type, r.version, r.key, r.payload, r.cause, r.occurred, r.labels
     from jsonb_to_recordset(p_events) as r (
-        id uuid, org uuid, type text, version int, key text, payload jsonb, cause uuid, occurred timestamptz)
+        id uuid, org uuid, type text, version int, key text, payload jsonb, cause uuid, occurred timestamptz,
+        labels text[])
     where r.id <> all (v_lost)
     on conflict (id) do nothing;
 

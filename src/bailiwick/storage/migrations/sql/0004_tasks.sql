@@ -38,6 +38,8 @@ create table tasks (
     is_paused boolean not null default false,
     cost numeric(18, 6) not null default 0,
     choice jsonb,
+    -- Where the payload comes from and who asked for it; null: nothing to say.
+    labels text[],
     inserted_at timestamptz not null default now(),
     started_at timestamptz,
     check ((state = 'executing') = (worker_id is not null))
@@ -80,6 +82,9 @@ create table finished_tasks (
     choice jsonb,
     result jsonb,
     reason text,
+    labels text[],
+    -- Those that the result carries; null: the same.
+    result_labels text[],
     inserted_at timestamptz not null,
     started_at timestamptz,
     finished_at timestamptz not null default now(),
@@ -105,6 +110,8 @@ create table steps (
     milliseconds real,
     started_at timestamptz not null default now(),
     finished_at timestamptz,
+    -- Those that the run carries from this step on beside those it had; null: no more.
+    labels text[],
     primary key (task_id, seq)
 ) partition by range (task_id);
 
@@ -187,6 +194,8 @@ create table schedules (
     -- Why it fires no more, for example a time zone that no longer exists.
     problem text,
     skipped bigint not null default 0,
+    -- Of its tasks: who made it, and where its payload comes from.
+    labels text[],
     created_at timestamptz not null default now(),
     unique (organization_id, name),
     check ((cron is null) <> (interval_seconds is null))

@@ -21,7 +21,7 @@ language sql stable as $$
     select exists (select 1 from tasks t where t.id = p_task and t.fence = p_fence and t.worker_id is not null)
 $$;
 
--- Adds tasks: [{i, id, org, kind, pri, deadline, delay, run, payload, agent, parent, pf, cause, fork, key, choice}].
+-- Adds tasks: [{i, id, org, kind, pri, deadline, delay, run, payload, agent, parent, pf, cause, fork, key, choice, labels}].
 -- Due now unless `delay` (seconds) or `run` (a moment) says later. A `key` is
 -- idempotent within its organization for as long as it is retained. A child that
 -- names its parent's fence in `pf` is added only while the parent is held under it.
@@ -62,17 +62,17 @@ begin
     end if;
 
     insert into tasks (id, organization_id, kind, state, priority, lane, deadline_at, run_at, payload,
-                       agent_id, parent_id, cause_id, forked_from, choice)
+                       agent_id, parent_id, cause_id, forked_from, choice, labels)
     select r.id, r.org, r.kind,
            case when r.due > now() then 'scheduled' else 'available' end::task_state,
            coalesce(r.pri, 2), task_lane(r.org, r.kind, r.agent), r.deadline,
            case when r.due > now() then r.due end,
-           coalesce(r.payload, '{}'), r.agent, r.parent, r.cause, r.fork, r.choice
+           coalesce(r.payload, '{}'), r.agent, r.parent, r.cause, r.fork, r.choice, r.labels
     from (
         select x.*, coalesce(x.run, now() + make_interval(secs => x.delay), now()) as due
         from jsonb_to_recordset(p_rows) as x (
             id uuid, org uuid, kind text, pri smallint, deadline timestamptz, delay double precision,
-            run timestamptz, payload jsonb, agent uuid, parent uuid, cause uuid, fork uuid, choice jsonb)
+            run timestamptz, payload jsonb, agent uuid, parent uuid, cause uuid, fork uuid, choice jsonb, labels text[])
     ) as r
     where r.id <> all (v_lost)
     -- The same batch sent again after a lost connection adds nothing.
@@ -144,7 +144,7 @@ create function task_claim(p_worker uuid, p_limit int, p_kinds text[], p_after_o
                            p_held uuid[], p_room int[], p_version text)
 returns table (task_id uuid, org uuid, task_kind text, pri smallint, deadline timestamptz, body jsonb,
                agent uuid, parent uuid, cause uuid, token int, failed smallint, recovered smallint,
-               task_lane text, inserted timestamptz, resumed boolean)
+               task_lane text, inserted timestamptz, resumed boolean, marks text[])
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off
 as $$
@@ -210,7 +210,7 @@ begin
         from due where t.id = due.id
         returning t.id, t.organization_id, t.kind, t.priority, t.deadline_at, t.payload, t.agent_id,
                   t.parent_id, t.cause_id, t.fence, t.failures, t.recoveries, t.lane, t.inserted_at,
-                  t.fence > 1;
+                  t.fence > 1, t.labels;
         get diagnostics v_n = row_count;
         if v_n > 0 then
             v_progress := true;
@@ -232,7 +232,7 @@ begin
     end loop;
 end $$;
 
--- Journals step results: [{t, f, s, k, n, r, ms}]. A row counts only while its
+-- Journals step results: [{t, f, s, k, n, r, ms, l}]. A row counts only while its
 -- task is held under its fence; the share lock keeps it so until commit.
 -- Returns the tasks that were still held.
 create function task_journal(p_rows jsonb) returns setof uuid
@@ -243,7 +243,7 @@ begin
     return query
     with held as materialized (
         select r.*, t.organization_id from jsonb_to_recordset(p_rows) as r (
-            t uuid, f int, s int, k text, n text, r jsonb, ms real)
+            t uuid, f int, s int, k text, n text, r jsonb, ms real, l text[])
         join tasks t on t.id = r.t
         where t.fence = r.f and t.worker_id is not null
         -- Every function that locks several tasks does so in the order of their ids.
@@ -251,8 +251,8 @@ begin
         for share of t
     ), written as (
         insert into steps (organization_id, task_id, seq, kind, name, result, fence, milliseconds, started_at,
-                           finished_at)
-        select h.organization_id, h.t, h.s, h.k, h.n, h.r, h.f, h.ms, now() - make_interval(secs => h.ms / 1000), now()
+                           finished_at, labels)
+        select h.organization_id, h.t, h.s, h.k, h.n, h.r, h.f, h.ms, now() - make_interval(secs => h.ms / 1000), now(), h.l
         from held h
         -- Only the same batch sent again can conflict: an older run is fenced
         -- off, and this run has read what stood before it.
@@ -261,7 +261,7 @@ begin
     select h.t from held h;
 end $$;
 
--- Ends tasks for good: [{t, f, st, r, why, e, c}]. `f` null ends it whoever holds it.
+-- Ends tasks for good: [{t, f, st, r, why, e, c, l}]. `f` null ends it whoever holds it.
 -- Returns the tasks it ended, with what is needed to wake others.
 create function task_finish(p_rows jsonb)
 returns table (task_id uuid, task_lane text, woke_parent boolean)
@@ -279,23 +279,24 @@ begin
     return query
     with r as materialized (
         select * from jsonb_to_recordset(p_rows) as x (
-            t uuid, f int, st task_state, r jsonb, why text, e jsonb, c numeric)
+            t uuid, f int, st task_state, r jsonb, why text, e jsonb, c numeric, l text[])
         order by x.t
     ), gone as (
         delete from tasks t using r
         where t.id = r.t and (r.f is null or (t.fence = r.f and t.worker_id is not null))
-        returning t.*, r.st as final, r.r as result, r.why, r.e as error, coalesce(r.c, 0) as charge
+        returning t.*, r.st as final, r.r as result, r.why, r.e as error, coalesce(r.c, 0) as charge,
+                  r.l as learned
     ), kept as (
         insert into finished_tasks (
             id, organization_id, kind, state, priority, lane, deadline_at, payload, agent_id, parent_id,
             cause_id, forked_from, fence, failures, recoveries, errors, worker_id, code_version, cost,
-            choice, result, reason, inserted_at, started_at)
+            choice, result, reason, inserted_at, started_at, labels, result_labels)
         select g.id, g.organization_id, g.kind, g.final, g.priority, g.lane, g.deadline_at, g.payload,
                g.agent_id, g.parent_id, g.cause_id, g.forked_from, g.fence,
                g.failures + (g.error is not null)::int, g.recoveries,
                case when g.error is null then g.errors else g.errors || g.error end,
                g.worker_id, g.code_version, g.cost + g.charge, g.choice, g.result, g.why,
-               g.inserted_at, g.started_at
+               g.inserted_at, g.started_at, g.labels, g.learned
         from gone g
     ), counted as (
         insert into task_totals as o (organization_id, kind, agent_id, state, tasks, seconds, cost,
@@ -335,9 +336,9 @@ end $$;
 
 -- The journals of tasks that a worker holds: what a run that begins again needs.
 create function task_journals(p_worker uuid, p_tasks uuid[])
-returns table (task_id uuid, seq int, kind text, name text, result jsonb, is_open boolean)
+returns table (task_id uuid, seq int, kind text, name text, result jsonb, is_open boolean, labels text[])
 language sql stable as $$
-    select s.task_id, s.seq, s.kind, s.name, s.result, s.finished_at is null
+    select s.task_id, s.seq, s.kind, s.name, s.result, s.finished_at is null, s.labels
     from steps s join tasks t on t.id = s.task_id
     where s.task_id = any (p_tasks) and t.worker_id = p_worker
 $$;

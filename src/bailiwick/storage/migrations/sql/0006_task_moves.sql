@@ -1,7 +1,7 @@
 -- What else can happen to a task that is not finished: it waits, is retried,
 -- promoted, taken away, paused, redriven.
 
--- A run lets go of its task: [{t, f, st, delay, e, sk, sn, ss, ev, key, after, seen, ch, c}].
+-- A run lets go of its task: [{t, f, st, delay, e, sk, sn, ss, ev, key, after, seen, ch, c, l}].
 -- `st` is retryable, waiting or available; a wait is journaled as an open step
 -- (ss, sk, sn) that whoever ends the wait closes. `ch` lists awaited children;
 -- `seen` the events after `after` that answered earlier waits.
@@ -24,15 +24,15 @@ begin
     for v in
         select * from jsonb_to_recordset(p_rows) as x (
             t uuid, f int, st task_state, delay double precision, e jsonb, sk text, sn text, ss int,
-            ev text, key text, after uuid, seen uuid[], ch uuid[], c numeric)
+            ev text, key text, after uuid, seen uuid[], ch uuid[], c numeric, l text[])
         order by x.t
     loop
         select t.organization_id into v_org from tasks t
         where t.id = v.t and t.fence = v.f and t.worker_id is not null for no key update;
         continue when not found;
         if v.ss is not null then
-            insert into steps (organization_id, task_id, seq, kind, name, fence)
-            values (v_org, v.t, v.ss, v.sk, v.sn, v.f) on conflict do nothing;
+            insert into steps (organization_id, task_id, seq, kind, name, fence, labels)
+            values (v_org, v.t, v.ss, v.sk, v.sn, v.f, v.l) on conflict do nothing;
         end if;
         v_pending := 0;
         if v.ch is not null then
@@ -121,7 +121,7 @@ begin
     perform 1 from tasks t where t.id = any (v_tasks) order by t.id for no key update;
 
     with matched as (
-        select t.id, t.wait_seq, f.id as event_id, f.type, f.key, f.payload, f.occurred_at
+        select t.id, t.wait_seq, f.id as event_id, f.type, f.key, f.payload, f.occurred_at, f.labels
         from tasks t
         cross join lateral (
             select e.* from events e
@@ -133,7 +133,10 @@ begin
     ), answered as (
         update steps s set finished_at = now(),
             result = jsonb_build_object('id', m.event_id, 'type', m.type, 'key', m.key,
-                                        'payload', m.payload, 'occurred_at', m.occurred_at)
+                                        'payload', m.payload, 'occurred_at', m.occurred_at),
+            -- The run has learned what the event tells.
+            labels = case when m.labels is null then s.labels
+                          else array(select unnest(s.labels) union select unnest(m.labels) order by 1) end
         from matched m
         where s.task_id = m.id and s.seq = m.wait_seq and s.finished_at is null
         returning s.task_id
@@ -219,39 +222,42 @@ language sql as $$
           and o.state = b.state
     )
     insert into tasks (id, organization_id, kind, state, priority, lane, deadline_at, payload, agent_id,
-                       parent_id, cause_id, forked_from, fence, errors, code_version, cost, choice, inserted_at)
+                       parent_id, cause_id, forked_from, fence, errors, code_version, cost, choice, inserted_at,
+                       labels)
     select b.id, b.organization_id, b.kind, 'available', b.priority,
            task_lane(b.organization_id, b.kind, b.agent_id), b.deadline_at, b.payload, b.agent_id,
            b.parent_id, b.cause_id, b.forked_from, b.fence, b.errors, b.code_version, b.cost, b.choice,
-           b.inserted_at
+           b.inserted_at, b.labels
     from back b
     returning id
 $$;
 
 -- Adds a copy of a task that starts behind the journal's step p_from: what
--- happened before is taken as it was, the rest is done anew.
-create function task_fork(p_org uuid, p_task uuid, p_new uuid, p_from int) returns boolean
+-- happened before is taken as it was, the rest is done anew. p_labels join its own.
+create function task_fork(p_org uuid, p_task uuid, p_new uuid, p_from int, p_labels text[] default null)
+returns boolean
 language plpgsql as $$
 begin
     insert into tasks (id, organization_id, kind, state, priority, lane, payload, agent_id, cause_id,
-                       forked_from, fence, code_version)
+                       forked_from, fence, code_version, labels)
     select p_new, s.organization_id, s.kind, 'available', s.priority,
            task_lane(s.organization_id, s.kind, s.agent_id), s.payload, s.agent_id, s.cause_id,
            -- Fence 1: the claim makes it 2, so the copied journal is read.
-           s.id, 1, s.code_version
+           s.id, 1, s.code_version,
+           nullif(array(select unnest(s.labels) union select unnest(p_labels) order by 1), '{}')
     from (
-        select id, organization_id, kind, priority, payload, agent_id, cause_id, code_version
+        select id, organization_id, kind, priority, payload, agent_id, cause_id, code_version, labels
         from tasks where id = p_task and organization_id = p_org
         union all
-        select id, organization_id, kind, priority, payload, agent_id, cause_id, code_version
+        select id, organization_id, kind, priority, payload, agent_id, cause_id, code_version, labels
         from finished_tasks where id = p_task and organization_id = p_org
     ) as s;
     if not found then
         return false;
     end if;
     insert into steps (organization_id, task_id, seq, kind, name, result, fence, milliseconds, started_at,
-                       finished_at)
-    select p_org, p_new, seq, kind, name, result, 1, milliseconds, started_at, finished_at
+                       finished_at, labels)
+    select p_org, p_new, seq, kind, name, result, 1, milliseconds, started_at, finished_at, labels
     from steps where task_id = p_task and seq < p_from and finished_at is not null;
     return true;
 end $$;

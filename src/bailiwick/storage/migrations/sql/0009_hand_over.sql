@@ -29,11 +29,11 @@ begin
     return query
     with added as (
         insert into tasks (id, organization_id, kind, state, priority, lane, deadline_at, payload, agent_id,
-                           parent_id, cause_id, choice, fence, worker_id, started_at, code_version)
+                           parent_id, cause_id, choice, fence, worker_id, started_at, code_version, labels)
         select r.id, r.org, r.kind, case when r.go then 'executing' else 'available' end::task_state,
                coalesce(r.pri, 2), r.lane, r.deadline, coalesce(r.payload, '{}'), r.agent, r.parent, r.cause,
                r.choice, r.go::int, case when r.go then p_worker end, case when r.go then now() end,
-               case when r.go then p_version end
+               case when r.go then p_version end, r.labels
         from (
             -- A subquery with a limit stays one look into the index for each row;
             -- "not exists" may be planned as a join with everything available.
@@ -42,7 +42,7 @@ begin
                 where t.state = 'available' and t.organization_id = x.org limit 1) is null as go
             from jsonb_to_recordset(p_rows) as x (
                 id uuid, org uuid, kind text, pri smallint, deadline timestamptz, payload jsonb, agent uuid,
-                parent uuid, cause uuid, choice jsonb)
+                parent uuid, cause uuid, choice jsonb, labels text[])
             cross join lateral (select task_lane(x.org, x.kind, x.agent) as lane offset 0) as l
             -- Fences: merged into the insert, the lane and the look for what waits would be
             -- computed again for each column that they decide.

@@ -4,11 +4,12 @@
 create function schedules_due(p_limit int)
 returns table (id uuid, organization_id uuid, kind text, payload jsonb, priority smallint, agent_id uuid, cron text,
                interval_seconds double precision, timezone text, jitter_seconds double precision, overlap text,
-               catch_up text, next_fire_at timestamptz, anchor_at timestamptz, now timestamptz, unfinished_id uuid)
+               catch_up text, next_fire_at timestamptz, anchor_at timestamptz, now timestamptz, unfinished_id uuid,
+               labels text[])
 language sql as $$
     select s.id, s.organization_id, s.kind, s.payload, s.priority, s.agent_id, s.cron, s.interval_seconds, s.timezone,
            s.jitter_seconds, s.overlap, s.catch_up, s.next_fire_at, s.anchor_at, now(),
-           (select t.id from tasks t where t.id = s.last_task_id)
+           (select t.id from tasks t where t.id = s.last_task_id), s.labels
     from schedules s
     where not s.is_paused and s.next_fire_at <= now()
     order by s.next_fire_at limit p_limit for update of s skip locked
