@@ -1,5 +1,17 @@
 """Authority: what agents may do, who decides otherwise, and how they earn more."""
 
-from bailiwick.authority.model import ApprovalTerms, Decision, EffectClass, Outcome, Proposal
+from bailiwick.authority.authority import Authority
+from bailiwick.authority.deciding import decide
+from bailiwick.authority.model import ApprovalTerms, Budget, Decision, EffectClass, Opinion, Outcome, Proposal
 
-__all__ = ["ApprovalTerms", "Decision", "EffectClass", "Outcome", "Proposal"]
+__all__ = [
+    "ApprovalTerms",
+    "Authority",
+    "Budget",
+    "Decision",
+    "EffectClass",
+    "Opinion",
+    "Outcome",
+    "Proposal",
+    "decide",
+]

@@ -11,7 +11,9 @@ from bailiwick.audit import SYSTEM, Actor, AuditLog
 from bailiwick.audit.alarms import Alarm, Alarms
 from bailiwick.audit.keys import AuditKeys
 from bailiwick.audit.roots import AuditRoots
+from bailiwick.authority import Authority
 from bailiwick.authority.autonomy import Autonomy
+from bailiwick.authority.policy import Policies
 from bailiwick.connectors.connections import Connections
 from bailiwick.connectors.intake import Intake
 from bailiwick.events import EventLog
@@ -27,6 +29,9 @@ from bailiwick.extensions import (
     find_extensions,
     outcomes,
     register_extensions,
+)
+from bailiwick.extensions import (
+    authority as authority_extension,
 )
 from bailiwick.extensions import (
     privacy as privacy_extension,
@@ -134,7 +139,10 @@ class Installation:
             wakeups=self.wakeups, data_map=registry.data_map, admin_url=admin_url,
         )  # fmt: skip
         self.events.guard = self.privacy.consents.require
+        self.policies = Policies(self.database, self.audit, self.events)
+        self.authority = Authority(self.database, self.policies, consents=self.privacy.consents.is_granted)
         self.autonomy = Autonomy(self.database, registry.agent_versions)
+        self.authority.levels = self.autonomy
         self.outcomes = Outcomes(self.database)
         self.ways_in = WaysIn(self)
         self.rates = RateLimiter(url)
@@ -174,6 +182,7 @@ class Installation:
             extensions = [
                 connectors.extension,
                 privacy_extension.extension,
+                authority_extension.extension,
                 outcomes.extension,
                 orchestrator,
                 *found,
@@ -293,7 +302,7 @@ class Installation:
             self.database, self.events, self.event_reader, self.retention, self.queue, self.tasks,
             self.limits, self.schedules, self.directory, self.organizations, self.rejections, self.connections,
             self.registry, self.outbound, self.backups, self.audit, self.audit_roots, self.alarms,
-            self.privacy, self.sessions, self.autonomy, self.outcomes,
+            self.privacy, self.sessions, self.policies, self.authority, self.autonomy, self.outcomes,
         )  # fmt: skip
         self.extensions = [*register_extensions(extensions, Registrar(self.registry, kernel)), *failed]
         self.registry.failed += [f"{one.name}: {one.error}" for one in self.extensions if one.state == "failed"]

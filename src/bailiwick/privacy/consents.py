@@ -101,6 +101,14 @@ class Consents:
             state = "was never asked for" if row is None else f"is {row['state']}"
             raise ConsentMissingError(f"consent of {who} to {wanted} {state}; it must be granted first")
 
+    async def is_granted(self, organization_id: str, subject: str, purpose: str) -> bool:
+        """Tell what ``require`` would find; a purpose there is not was consented to by nobody."""
+        try:
+            await self.require(organization_id, subject, purpose)
+        except (ConsentMissingError, InvalidInputError):
+            return False
+        return True
+
     async def ask(
         self, organization_id: str, subject_id: str, purpose: str, *, evidence: Evidence, actor: Actor
     ) -> Consent:

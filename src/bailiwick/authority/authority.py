@@ -1,0 +1,113 @@
+"""Authority: decides about proposals by what is in force, and records every decision."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol
+
+from bailiwick.authority.deciding import decide
+from bailiwick.authority.decisions import record_decision
+from bailiwick.authority.model import Budget, Decision, EffectClass, Proposal
+from bailiwick.authority.policy.policies import Policies
+from bailiwick.authority.voices import DEFAULT_LEVEL
+from bailiwick.storage import Database, Row
+from bailiwick.storage.connections import Connection
+
+Consents = Callable[[str, str, str], Awaitable[bool | None]]
+"""Whether a subject of an organization consents to a purpose; None where that cannot be told."""
+
+
+class Levels(Protocol):
+    """Who knows how far an agent may go by itself."""
+
+    async def level(
+        self, organization_id: str, agent_id: str | None, effect_class: EffectClass, *, connection: Connection
+    ) -> int:
+        """Return the level, from 1 to 5; any other where there is no such agent."""
+        ...
+
+
+class Memory(Protocol):
+    """Who knows what people said yes to for good."""
+
+    async def remembered(self, proposal: Proposal, connection: Connection) -> str | None:
+        """Return the name of the remembered rule that covers a proposal, if one does."""
+        ...
+
+
+class Authority:
+    """What agents of all organizations may do.
+
+    ``levels``, ``memory`` and ``knows_tool`` are set by whoever wires the
+    platform; without levels every agent proposes, and every tool is known.
+    """
+
+    def __init__(self, database: Database, policies: Policies, *, consents: Consents | None = None) -> None:
+        self._database = database
+        self._policies = policies
+        self._consents = consents
+        self.levels: Levels | None = None
+        self.memory: Memory | None = None
+        self.knows_tool: Callable[[str], bool] | None = None
+
+    async def decide(self, proposal: Proposal, *, connection: Connection, budget: Budget | None = None) -> Decision:
+        """Decide about a proposal and record the decision in the same transaction.
+
+        The transaction must be the proposal's organization's. ``budget`` is
+        what reserving its price answered. Everything considered is recorded,
+        whatever the outcome.
+        """
+        row = await self._row(proposal, connection)
+        own, ceiling = await self._policies.in_force(proposal.organization_id, connection)
+        known = _with_agent(proposal, row)
+        decision = decide(
+            own,
+            known,
+            await self._level(known, connection),
+            ceiling=ceiling,
+            consent=await self._consent(known),
+            budget=budget,
+            remembered=None if self.memory is None else await self.memory.remembered(known, connection),
+            stranger=self._stranger(known, row),
+            organization=(proposal.organization_id, row["slug"] or ""),
+        )
+        await record_decision(connection, known, decision)
+        return decision
+
+    def _stranger(self, proposal: Proposal, row: Row) -> str | None:
+        if self.knows_tool is not None and not self.knows_tool(proposal.tool):
+            return f"no tool {proposal.tool[:100]!r} is registered"
+        if proposal.agent_id is not None and row["kind"] is None:
+            return "the agent is not one of this organization"
+        if row["is_enabled"] is False:
+            return f"the agent {row['name']!r} is disabled"
+        return None
+
+    async def _row(self, proposal: Proposal, connection: Connection) -> Row:
+        cursor = await connection.execute(
+            "select o.slug, a.kind, a.name, a.is_enabled from (select %s::uuid as id, %s::uuid as agent) p "
+            "left join organizations o on o.id = p.id "
+            "left join agents a on a.id = p.agent and a.organization_id = p.id",
+            (proposal.organization_id, proposal.agent_id),
+        )
+        row = await cursor.fetchone()
+        return row or {"slug": None, "kind": None, "name": None, "is_enabled": None}
+
+    async def _level(self, proposal: Proposal, connection: Connection) -> int | None:
+        if proposal.agent_id is None:
+            return None
+        if self.levels is None:
+            return DEFAULT_LEVEL
+        return await self.levels.level(
+            proposal.organization_id, proposal.agent_id, proposal.effect_class, connection=connection
+        )
+
+    async def _consent(self, proposal: Proposal) -> bool | None:
+        if proposal.subject is None or proposal.purpose is None or self._consents is None:
+            return None
+        return await self._consents(proposal.organization_id, proposal.subject, proposal.purpose)
+
+
+def _with_agent(proposal: Proposal, row: Row) -> Proposal:
+    if row["kind"] is None:
+        return proposal
+    return replace(proposal, agent_kind=row["kind"], agent_name=row["name"])

@@ -1,0 +1,163 @@
+"""Decisions as they were recorded: everything that was considered, whether it was done or declined."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from bailiwick.authority.model import ApprovalTerms, Decision, Opinion, Outcome, Proposal, Voice
+from bailiwick.authority.risk import risk_of, score_of
+from bailiwick.kernel.documents import encode
+from bailiwick.kernel.errors import NotFoundError
+from bailiwick.kernel.ids import parse_id
+from bailiwick.storage import Database, Row
+from bailiwick.storage.connections import Connection
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+
+_COLUMNS = (
+    "id, task_id, agent_id, agent_kind, tool, effect_class, target, price, labels, risk, score, confidence, outcome, "
+    "voice, rule, reason, policy_version, ceiling_version, level, terms, notice, is_shadow, considered, "
+    "proposed_because, decided_at"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDecision:
+    """One decision with what it was about."""
+
+    id: str
+    task_id: str
+    agent_id: str | None
+    agent_kind: str | None
+    tool: str
+    effect_class: str
+    target: str
+    price: Decimal
+    labels: tuple[str, ...]
+    risk: float | None
+    score: float | None
+    confidence: float | None
+    outcome: Outcome
+    voice: Voice
+    rule: str
+    reason: str
+    policy_version: int
+    ceiling_version: int
+    level: int
+    terms: ApprovalTerms | None
+    notice: bool
+    is_shadow: bool
+    considered: tuple[Opinion, ...]
+    proposed_because: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFilter:
+    """Which decisions are wanted; None asks for any."""
+
+    task_id: str | None = None
+    agent_id: str | None = None
+    outcome: str | None = None
+    tool: str | None = None
+    target: str | None = None
+    is_shadow: bool | None = None
+
+
+class Decisions:
+    """Reads what was decided, within one organization."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, organization_id: str, decision_id: str) -> RecordedDecision:
+        """Return a decision, or raise NotFoundError."""
+        identifier = parse_id(decision_id)
+        row = None if identifier is None else await self._database.fetch_one(
+            f"select {_COLUMNS} from decisions where organization_id = %s and id = %s",
+            (organization_id, identifier),
+            organization_id=organization_id,
+        )  # fmt: skip
+        if row is None:
+            raise NotFoundError(f"no decision {decision_id[:100]} in this organization")
+        return _decision(row)
+
+    async def list(
+        self,
+        organization_id: str,
+        wanted: DecisionFilter | None = None,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[RecordedDecision]:
+        """Return a page of decisions, newest first."""
+        limit = checked_limit(limit)
+        asked = {name: value for name, value in asdict(wanted or DecisionFilter()).items() if value is not None}
+        after = after_cursor(cursor)
+        conditions = ["organization_id = %(org)s", *(f"{name} = %({name})s" for name in asked)]
+        if after is not None:
+            conditions.append("id < %(after)s::uuid")
+        rows = await self._database.fetch_all(
+            f"select {_COLUMNS} from decisions where {' and '.join(conditions)} order by id desc limit %(limit)s",
+            {**asked, "org": organization_id, "after": after, "limit": limit + 1},
+            organization_id=organization_id,
+        )
+        found = [_decision(row) for row in rows[:limit]]
+        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+
+
+async def record_decision(connection: Connection, proposal: Proposal, decision: Decision) -> None:
+    """Write a decision down, in a transaction of its organization."""
+    values: Mapping[str, object] = {
+        "id": decision.id,
+        "org": proposal.organization_id,
+        "task": proposal.task_id,
+        "agent": proposal.agent_id,
+        "agent_kind": proposal.agent_kind,
+        "tool": proposal.tool,
+        "class": str(proposal.effect_class),
+        "target": proposal.target,
+        "price": proposal.price,
+        "labels": sorted(proposal.labels),
+        "risk": risk_of(proposal),
+        "score": score_of(proposal),
+        "confidence": proposal.confidence,
+        "outcome": decision.outcome,
+        "voice": decision.voice,
+        "rule": decision.rule,
+        "reason": decision.reason,
+        "version": decision.policy_version,
+        "ceiling": decision.ceiling_version,
+        "level": decision.level,
+        "terms": None if decision.terms is None else _document(asdict(decision.terms)),
+        "notice": decision.notice,
+        "shadow": decision.is_shadow,
+        "considered": _document([asdict(opinion) for opinion in decision.considered]),
+        "because": proposal.reason,
+        "at": proposal.at,
+    }
+    await connection.execute(
+        "insert into decisions (id, organization_id, task_id, agent_id, agent_kind, tool, effect_class, target, price, "
+        "labels, risk, score, confidence, outcome, voice, rule, reason, policy_version, ceiling_version, level, terms, "
+        "notice, is_shadow, considered, proposed_because, decided_at) values (%(id)s, %(org)s, %(task)s, %(agent)s, "
+        "%(agent_kind)s, %(tool)s, %(class)s, %(target)s, %(price)s, %(labels)s, %(risk)s, %(score)s, %(confidence)s, "
+        "%(outcome)s, %(voice)s, %(rule)s, %(reason)s, %(version)s, %(ceiling)s, %(level)s, %(terms)s::jsonb, "
+        "%(notice)s, %(shadow)s, %(considered)s::jsonb, %(because)s, %(at)s)",
+        values,
+    )
+
+
+def _document(value: Any) -> str:
+    return encode(value, what="a decision").decode()
+
+
+def _decision(row: Row) -> RecordedDecision:
+    terms = row["terms"]
+    fields: dict[str, Any] = {
+        **row,
+        "labels": tuple(row["labels"]),
+        "terms": None if terms is None else ApprovalTerms(**{**terms, "roles": tuple(terms["roles"])}),
+        "considered": tuple(Opinion(**one) for one in row["considered"]),
+    }
+    return RecordedDecision(**fields)

@@ -1,0 +1,143 @@
+"""Rules made ready: found by what they name, then asked."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bailiwick.authority.model import Proposal
+from bailiwick.authority.policy.circumstances import Circumstances
+from bailiwick.authority.policy.conditions import Predicate, predicate_of
+from bailiwick.authority.policy.matching import matcher
+from bailiwick.authority.policy.model import Policy, Rule
+
+# Tools times classes that are remembered; more than there are in practice.
+_MAX_BUCKETS = 4096
+
+# What a rule may be looked up by, best first: the condition, and how a proposal answers it.
+_KEYS = ("agent_id", "agent_name", "target", "agent_kind")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A rule that speaks; ``unknown`` names the condition that could not be determined, if one could not."""
+
+    rule: Rule
+    unknown: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    rule: Rule
+    # Names of conditions and what tells whether they hold, without those of tool and class.
+    predicates: tuple[tuple[str, Predicate], ...]
+    # By which of ``_KEYS`` it is found, and under which values; None: always asked.
+    key: tuple[str, tuple[str, ...]] | None
+
+    def match(self, around: Circumstances) -> Match | None:
+        """Ask every condition. What is undetermined counts as fulfilled where the rule restricts, and not otherwise."""
+        unknown = None
+        for name, predicate in self.predicates:
+            holds = predicate(around)
+            if holds is False:
+                return None
+            if holds is None:
+                unknown = name
+        if unknown is not None and self.rule.outcome == "allow":
+            return None
+        return Match(self.rule, unknown)
+
+
+class _Bucket:
+    """The rules that may speak about one tool and class, by agent or target where they name one."""
+
+    __slots__ = ("_always", "_by_key", "_keys")
+
+    def __init__(self, rules: Iterable[_Ready]) -> None:
+        always: list[_Ready] = []
+        by_key: dict[tuple[str, str | None], list[_Ready]] = {}
+        for ready in rules:
+            if ready.key is None:
+                always.append(ready)
+                continue
+            name, values = ready.key
+            for value in values:
+                by_key.setdefault((name, value), []).append(ready)
+            # Whoever has no such name may be any of them.
+            by_key.setdefault((name, None), []).append(ready)
+        self._always = tuple(always)
+        self._by_key = {key: tuple(found) for key, found in by_key.items()}
+        self._keys = tuple(name for name in _KEYS if (name, None) in by_key)
+
+    def candidates(self, proposal: Proposal) -> tuple[_Ready, ...]:
+        found = self._always
+        for name in self._keys:
+            found += self._by_key.get((name, getattr(proposal, name)), ())
+        return found
+
+
+class RuleIndex:
+    """A policy compiled for deciding. Built once per version, shared by all decisions, never changed.
+
+    ``matching`` gives the same rules as asking each of them in turn would.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._by_tool: dict[str, list[tuple[Rule, _Ready]]] = {}
+        self._any_tool: list[tuple[Rule, _Ready]] = []
+        self._buckets: dict[tuple[str, str], _Bucket] = {}
+        for rule in policy.rules:
+            self._add(rule)
+
+    def matching(self, around: Circumstances) -> list[Match]:
+        """Return every rule that speaks about a proposal, in no particular order."""
+        proposal = around.proposal
+        key = (proposal.tool, proposal.effect_class)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._remember(key)
+        found: list[Match] = []
+        for ready in bucket.candidates(proposal):
+            match = ready.match(around)
+            if match is not None:
+                found.append(match)
+        return found
+
+    def _add(self, rule: Rule) -> None:
+        entry = (rule, _ready(rule))
+        tools: Sequence[str] = rule.when.get("tool", ())
+        if tools and not any("*" in tool for tool in tools):
+            for tool in dict.fromkeys(tools):
+                self._by_tool.setdefault(tool, []).append(entry)
+        else:
+            self._any_tool.append(entry)
+
+    def _remember(self, key: tuple[str, str]) -> _Bucket:
+        tool, effect_class = key
+        entries = [*self._by_tool.get(tool, ()), *self._any_tool]
+        bucket = _Bucket(ready for rule, ready in entries if _is_about(rule, tool, effect_class))
+        if len(self._buckets) >= _MAX_BUCKETS:
+            self._buckets.clear()
+        self._buckets[key] = bucket
+        return bucket
+
+
+def _is_about(rule: Rule, tool: str, effect_class: str) -> bool:
+    tools, classes = rule.when.get("tool"), rule.when.get("class")
+    return (tools is None or matcher(tools)(tool)) and (classes is None or effect_class in classes)
+
+
+def _ready(rule: Rule) -> _Ready:
+    asked = {name: ask for name, ask in rule.when.items() if name not in ("tool", "class")}
+    predicates = tuple((name, predicate_of(name, ask)) for name, ask in asked.items())
+    return _Ready(rule, predicates, _key_of(rule))
+
+
+def _key_of(rule: Rule) -> tuple[str, tuple[str, ...]] | None:
+    for name in _KEYS:
+        values: tuple[str, ...] | None = rule.when.get(name)
+        if values and not any("*" in value for value in values):
+            return name, tuple(dict.fromkeys(values))
+    return None
+
+
+NO_POLICY = RuleIndex(Policy())

@@ -1,0 +1,23 @@
+"""What authority registers, as an extension like any other: its facts, and the work that keeps them true."""
+
+from pathlib import Path
+
+from bailiwick import __version__
+from bailiwick.authority.policy.facts import EVENT_TYPES as POLICY_EVENTS
+from bailiwick.extensions.registrar import Registrar
+
+
+class AuthorityExtension:
+    """Policies, approvals, autonomy, budgets."""
+
+    name = "authority"
+    version = __version__
+    migrations: Path | None = None
+
+    def register(self, registrar: Registrar) -> None:
+        """Register the event types, kinds and schedules of authority."""
+        for event_type in POLICY_EVENTS:
+            registrar.event_type(event_type)
+
+
+extension = AuthorityExtension()
