@@ -49,6 +49,7 @@ class RecordedRun:
     agent: AgentRecord | None = None
     children: Mapping[str, RecordedChild] = field(default_factory=dict[str, RecordedChild])
     events: Mapping[str, RecordedEvent] = field(default_factory=dict[str, RecordedEvent])
+    outcomes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     effects: Sequence[Mapping[str, Any]] = ()
 
     @property
@@ -69,7 +70,6 @@ def recorded_task(document: Mapping[str, Any]) -> Task:
         InvalidInputError: the document is not that of a task.
     """
     try:
-        optional = {"labels": frozenset(document.get("labels") or ())} if "labels" in Task._fields else {}
         return Task(
             id=document["id"],
             organization_id=document["organization_id"],
@@ -86,7 +86,7 @@ def recorded_task(document: Mapping[str, Any]) -> Task:
             lane="",
             inserted_at=datetime.fromisoformat(document["inserted_at"]),
             is_resumed=True,
-            **optional,
+            labels=frozenset(document.get("labels") or ()),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInputError(f"the recorded task is not whole: {type(error).__name__} at {error}") from error
@@ -94,3 +94,57 @@ def recorded_task(document: Mapping[str, Any]) -> Task:
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
+
+
+def recording_of(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> RecordedRun:
+    """Return the run that an archive's parts, or a run as it was collected, hold.
+
+    Raises:
+        InvalidInputError: something that a replay needs is not in them.
+    """
+    try:
+        task = parts["task"][0]
+        errors = task.get("errors") or [None]
+        return RecordedRun(
+            task=recorded_task(task),
+            state=task["state"],
+            result=task["result"],
+            steps=[_step(step) for step in parts.get("journal", ())],
+            reason=task.get("reason"),
+            error=errors[-1] if task["state"] == "discarded" else None,
+            agent=next((_agent(agent) for agent in parts.get("agent", ())), None),
+            children={one["id"]: RecordedChild(one["kind"], one["payload"]) for one in parts.get("children", ())},
+            events={
+                one["id"]: RecordedEvent(one["type"], one["key"], one["payload"], one["cause_id"] == task["id"])
+                for one in parts.get("events", ())
+            },
+            outcomes={
+                one["id"]: {"claim": one["claim"], "arguments": one["arguments"]} for one in parts.get("outcomes", ())
+            },
+            effects=parts.get("effects", ()),
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise InvalidInputError(f"the recording is not whole: {type(error).__name__} at {error}") from error
+
+
+def _step(document: Mapping[str, Any]) -> JournalEntry:
+    return JournalEntry(
+        document["seq"], document["kind"], document["name"], document["result"],
+        is_open="finished_at" in document and document["finished_at"] is None,
+        labels=frozenset(document.get("labels") or ()),
+    )  # fmt: skip
+
+
+def _agent(document: Mapping[str, Any]) -> AgentRecord:
+    return AgentRecord(
+        id=document["id"],
+        organization_id=document["organization_id"],
+        kind=document["kind"],
+        name=document["name"],
+        configuration=document["configuration"],
+        capabilities=tuple(document["capabilities"]),
+        price=float(document["price"]),
+        capacity=document["capacity"],
+        is_enabled=document["is_enabled"],
+        created_at=datetime.fromisoformat(document["created_at"]),
+    )

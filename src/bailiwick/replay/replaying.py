@@ -115,6 +115,14 @@ class ReplayedRun(Run):
             return False
         return await super().patched(name)
 
+    def compare_expectation(self, expectation: Expectation) -> None:
+        """Stop the replay where something else is expected of the result than was recorded."""
+        entry = self._entry("step", f"expect {expectation.check}")
+        stated = None if entry is None else self.recording.outcomes.get(entry.result)
+        if stated is not None:
+            now = {"claim": expectation.claim, "arguments": dict(expectation.arguments)}
+            self._compare("expects", stated, now)
+
     def diverge(self, recorded: Any, now: Any, detail: str) -> NoReturn:
         """Stop the replay at this step, with both sides."""
         raise Stopped(Replayed("diverged", self._seq, detail, self._seq, recorded, now))
@@ -262,9 +270,11 @@ class _NoServices:
 
 
 class _RecordedExpecting:
-    """Answers expectations of results as they were recorded; what was stated is compared by the check's name."""
+    """Answers expectations of results as they were recorded; another claim is a difference."""
 
     async def expect(self, run: Run, expectation: Expectation) -> str:
+        if isinstance(run, ReplayedRun):
+            run.compare_expectation(expectation)
         return await run.step(f"expect {expectation.check}", _never)
 
 
