@@ -8,7 +8,16 @@ import orjson
 
 from bailiwick.audit import Act, Actor, AuditLog
 from bailiwick.authority.budgets.ledger import BudgetLedger
-from bailiwick.authority.budgets.model import Account, Budget, NewBudget, Rung, checked_budget, ladder_document
+from bailiwick.authority.budgets.model import (
+    Account,
+    Budget,
+    Held,
+    NewBudget,
+    Rung,
+    checked_budget,
+    ladder_document,
+    plain,
+)
 from bailiwick.events import EventLog
 from bailiwick.kernel.errors import NotFoundError
 from bailiwick.kernel.ids import new_id
@@ -23,6 +32,14 @@ from budgets b join budget_accounts a on a.budget_id = b.id
 where b.organization_id = %(org)s and (%(name)s::text is null or b.name = %(name)s)
   and a.began_at = budget_began(b.period, b.zone, coalesce(%(now)s, now()))
 order by b.name, a.reserved + a.settled desc, a.holder limit %(limit)s"""
+
+_HELD = """
+select r.key, r.agent_id, r.task_id, r.unit, r.reserved as amount, r.reserved_at
+from budget_reservations r
+where r.organization_id = %(org)s and r.state = 'reserved' and (%(name)s::text is null or exists (
+    select from budget_holds h join budgets b on b.id = h.budget_id
+    where h.organization_id = r.organization_id and h.key = r.key and b.name = %(name)s))
+order by r.reserved_at, r.key limit %(limit)s"""
 
 
 class Budgets(BudgetLedger):
@@ -67,6 +84,29 @@ class Budgets(BudgetLedger):
         )
         return [Account(**row) for row in rows]
 
+    async def held(self, organization_id: str, *, name: str | None = None, limit: int = 100) -> "list[Held]":
+        """Return what is reserved now and not settled, of one budget or of all, the oldest first."""
+        rows = await self._database.fetch_all(
+            _HELD, {"org": organization_id, "name": name, "limit": limit}, organization_id=organization_id
+        )
+        return [Held(**row) for row in rows]
+
+    async def sweep(self, *, limit: int = 500) -> dict[str, int]:
+        """End reservations that a dead run left behind, in all organizations; return how many were settled, released.
+
+        By what their effects became: what stands outside is settled at what was
+        reserved, what failed or never began is released. What nobody knows of,
+        an effect whose outcome is unknown or a call without one, stays reserved.
+        """
+        rows = await self._database.fetch_all("select * from budget_adrift(%s)", (limit,))
+        for row in rows:
+            if row["is_spent"]:
+                await self.settle(row["organization_id"], row["key"], row["reserved"])
+            else:
+                await self.release(row["organization_id"], row["key"])
+        settled = sum(row["is_spent"] for row in rows)
+        return {"settled": settled, "released": len(rows) - settled}
+
     async def set(
         self, organization_id: str, wanted: NewBudget, *, actor: Actor, now: datetime | None = None
     ) -> Budget:
@@ -93,7 +133,7 @@ class Budgets(BudgetLedger):
             await self._audit.record(
                 Act(
                     organization_id, "budget.set", actor, f"budget:{wanted.name}",
-                    before=None if before is None else _document(before), after=_document(row),
+                    before=None if before is None else _told(_budget(before)), after=_told(_budget(row)),
                 ),
                 connection=connection,
             )  # fmt: skip
@@ -114,7 +154,7 @@ class Budgets(BudgetLedger):
             await self._audit.record(
                 Act(
                     organization_id, "budget.removed", actor, f"budget:{name}",
-                    before={"amount": str(before.amount), "ladder": ladder_document(before.ladder)},
+                    before=_told(before),
                 ),
                 connection=connection,
             )  # fmt: skip
@@ -130,6 +170,8 @@ def _budget(row: Row) -> Budget:
     return Budget(**fields, ladder=ladder)
 
 
-def _document(row: Row) -> dict[str, Any]:
-    told = ("scope", "subject", "unit", "period", "zone", "amount", "ladder")
-    return {name: str(row[name]) if name == "amount" else row[name] for name in told}
+def _told(budget: Budget) -> dict[str, Any]:
+    return {
+        "scope": budget.scope, "subject": budget.subject, "unit": budget.unit, "period": budget.period,
+        "zone": budget.zone, "amount": plain(budget.amount), "ladder": ladder_document(budget.ladder),
+    }  # fmt: skip

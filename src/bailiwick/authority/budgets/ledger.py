@@ -109,10 +109,9 @@ class BudgetLedger:
 
     async def release(
         self, organization_id: str, key: str, *, connection: Connection | None = None, now: datetime | None = None
-    ) -> bool:
-        """Give back what was reserved for a call that cost nothing; False if nothing is (any more)."""
-        found = await self._end(organization_id, key, None, connection, now)
-        return found is not None and found["state"] == "released"
+    ) -> None:
+        """Give back what is reserved for a call that cost nothing; what is settled or unknown stays as it is."""
+        await self._end(organization_id, key, None, connection, now)
 
     async def _end(
         self,

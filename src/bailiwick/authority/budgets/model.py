@@ -1,5 +1,6 @@
 """What budgets are made of: amounts, periods, ladders, and what a reservation is answered."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,9 @@ from itertools import pairwise
 from typing import Any, Literal, get_args
 from zoneinfo import available_timezones
 
+from bailiwick.authority.model import Budget as Answer
 from bailiwick.kernel.errors import InvalidInputError
+from bailiwick.kernel.ids import parse_id
 
 Scope = Literal["organization", "agent", "run"]
 Unit = Literal["money", "tokens"]
@@ -24,6 +27,7 @@ DEEDS: tuple[Deed, ...] = get_args(Deed)
 # What numeric(20, 6) holds, with room for rungs above the amount.
 MAX_AMOUNT = Decimal(10) ** 12
 MAX_AT = Decimal(100)
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _MAX_RUNGS = 10
 
 
@@ -113,11 +117,11 @@ class Reservation:
     used: Decimal | None = None
 
     @property
-    def rule(self) -> str | None:
-        """The rule that a decision names: ``budget:NAME:ask``."""
+    def answer(self) -> Answer:
+        """What a decision is told: ``rung`` names the budget and what it does, for example ``daily:ask``."""
         if self.rung is None:
-            return None
-        return f"budget:{self.budget}:{self.rung.do}" if self.budget else "quota:model_spend"
+            return Answer(self.state)
+        return Answer(self.state, f"{self.budget or 'quota-of-model-spend'}:{self.rung.do}")
 
     @property
     def reason(self) -> str:
@@ -132,12 +136,26 @@ class Reservation:
         )
 
 
-def checked_budget(wanted: NewBudget) -> NewBudget:
-    """Return a budget that can hold.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is reserved and neither settled nor released: a call under way, or one of which nobody knows."""
+
+    key: str
+    agent_id: str | None
+    task_id: str | None
+    unit: Unit
+    amount: Decimal
+    reserved_at: datetime
+
+
+def checked_budget(wanted: NewBudget) -> None:
+    """Refuse a budget that cannot hold.
 
     Raises:
         InvalidInputError: says what is wrong with it.
     """
+    if _NAME.fullmatch(wanted.name) is None:
+        raise InvalidInputError("a budget's name is small letters, digits and hyphens, at most 63: daily-agents")
     for name, value, known in (
         ("scope", wanted.scope, SCOPES), ("unit", wanted.unit, UNITS), ("period", wanted.period, PERIODS),
     ):  # fmt: skip
@@ -147,12 +165,13 @@ def checked_budget(wanted: NewBudget) -> NewBudget:
         raise InvalidInputError("a run's budget is for its life; an organization's or agent's for a day or a month")
     if wanted.scope == "organization" and wanted.subject is not None:
         raise InvalidInputError("a budget of the organization names no agent or run")
+    if wanted.subject is not None and parse_id(wanted.subject) is None:
+        raise InvalidInputError("a budget names its one agent or run by its id")
     if not (wanted.amount.is_finite() and 0 <= wanted.amount < MAX_AMOUNT):
         raise InvalidInputError(f"the amount of a budget is a number from 0 to below {MAX_AMOUNT:,}")
     if wanted.zone != "UTC" and wanted.zone not in available_timezones():
         raise InvalidInputError(f"{wanted.zone!r} is no time zone; write it like Europe/Vienna")
     checked_ladder(wanted.ladder)
-    return wanted
 
 
 def checked_ladder(ladder: Sequence[Rung]) -> None:

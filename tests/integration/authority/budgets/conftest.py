@@ -50,8 +50,8 @@ class Purse:
     async def settle(self, key: str, amount: str, **more: Any) -> None:
         await self.budgets.settle(self.organization_id, key, Decimal(amount), now=more.pop("now", NOON), **more)
 
-    async def release(self, key: str) -> bool:
-        return await self.budgets.release(self.organization_id, key, now=NOON)
+    async def release(self, key: str) -> None:
+        await self.budgets.release(self.organization_id, key, now=NOON)
 
     async def used(self, name: str, *, now: datetime = NOON) -> tuple[Decimal, Decimal]:
         """What is reserved and what is settled, over all holders."""

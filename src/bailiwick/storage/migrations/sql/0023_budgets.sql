@@ -359,11 +359,11 @@ end $$;
 
 -- Reservations whose effect has come to an end that nobody settled, or whose run is over before the
 -- effect began; of all organizations. A spending of which nobody knows stays reserved.
-create function budget_adrift(p_limit int) returns table (organization_id uuid, key text, is_spent boolean)
+create function budget_adrift(p_limit int) returns table (organization_id uuid, key text, reserved numeric, is_spent boolean)
 language plpgsql stable as $$
 #variable_conflict use_column
 begin
-    return query select r.organization_id, r.key, e.state not in ('proposed', 'awaiting', 'declined', 'failed')
+    return query select r.organization_id, r.key, r.reserved, e.state not in ('proposed', 'awaiting', 'declined', 'failed')
     from budget_reservations r
     join effects e on e.organization_id = r.organization_id and e.id::text = r.key
     where r.state = 'reserved'
