@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from bailiwick import __version__
+from bailiwick.authority.budgets import facts as budget_facts
+from bailiwick.authority.budgets import sweeping
 from bailiwick.authority.policy.facts import EVENT_TYPES as POLICY_EVENTS
 from bailiwick.extensions.registrar import Registrar
 
@@ -18,6 +20,9 @@ class AuthorityExtension:
         """Register the event types, kinds and schedules of authority."""
         for event_type in POLICY_EVENTS:
             registrar.event_type(event_type)
+        registrar.event_type(budget_facts.TYPE)
+        registrar.task_kind(sweeping.sweep_kind(registrar.kernel.budgets))
+        registrar.schedule(sweeping.SCHEDULE, scope="installation")
 
 
 extension = AuthorityExtension()

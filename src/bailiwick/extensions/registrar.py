@@ -12,6 +12,7 @@ from bailiwick.audit.alarms import Alarms
 from bailiwick.audit.roots import AuditRoots
 from bailiwick.authority import Authority
 from bailiwick.authority.autonomy import AgentVersions, Autonomy
+from bailiwick.authority.budgets import Budgets
 from bailiwick.authority.policy import Policies
 from bailiwick.connectors.connections import Connections
 from bailiwick.events import EventLog, EventRegistry, EventType
@@ -79,6 +80,7 @@ class Kernel:
     authority: Authority
     autonomy: Autonomy
     outcomes: Outcomes
+    budgets: Budgets
 
     @property
     def consents(self) -> Consents:

@@ -13,6 +13,7 @@ from bailiwick.audit.keys import AuditKeys
 from bailiwick.audit.roots import AuditRoots
 from bailiwick.authority import Authority
 from bailiwick.authority.autonomy import Autonomy
+from bailiwick.authority.budgets import Budgets
 from bailiwick.authority.policy import Policies
 from bailiwick.connectors.connections import Connections
 from bailiwick.connectors.intake import Intake
@@ -141,8 +142,9 @@ class Installation:
         self.events.guard = self.privacy.consents.require
         self.policies = Policies(self.database, self.audit, self.events)
         self.authority = Authority(self.database, self.policies, consents=self.privacy.consents.is_granted)
-        self.autonomy = Autonomy(self.database, registry.agent_versions)
+        self.autonomy = Autonomy(self.database, self.audit, self.events, registry.agent_versions)
         self.authority.levels = self.autonomy
+        self.budgets = Budgets(self.database, self.events, self.audit)
         self.outcomes = Outcomes(self.database)
         self.ways_in = WaysIn(self)
         self.rates = RateLimiter(url)
@@ -303,6 +305,7 @@ class Installation:
             self.limits, self.schedules, self.directory, self.organizations, self.rejections, self.connections,
             self.registry, self.outbound, self.backups, self.audit, self.audit_roots, self.alarms,
             self.privacy, self.sessions, self.policies, self.authority, self.autonomy, self.outcomes,
+            self.budgets,
         )  # fmt: skip
         self.extensions = [*register_extensions(extensions, Registrar(self.registry, kernel)), *failed]
         self.registry.failed += [f"{one.name}: {one.error}" for one in self.extensions if one.state == "failed"]
