@@ -6,6 +6,7 @@ from typing import Protocol
 
 from bailiwick.authority.deciding import decide
 from bailiwick.authority.decisions import record_decision
+from bailiwick.authority.given import Given
 from bailiwick.authority.model import Budget, Decision, EffectClass, Proposal
 from bailiwick.authority.policy.policies import Policies
 from bailiwick.authority.voices import DEFAULT_LEVEL
@@ -59,18 +60,19 @@ class Authority:
         row = await self._row(proposal, connection)
         own, ceiling = await self._policies.in_force(proposal.organization_id, connection)
         known = _with_agent(proposal, row)
-        decision = decide(
-            own,
-            known,
+        given = Given(
             await self._level(known, connection),
-            ceiling=ceiling,
             consent=await self._consent(known),
             budget=budget,
             remembered=None if self.memory is None else await self.memory.remembered(known, connection),
             stranger=self._stranger(known, row),
             organization=(proposal.organization_id, row["slug"] or ""),
         )
-        await record_decision(connection, known, decision)
+        decision = decide(
+            own, known, given.level, ceiling=ceiling, consent=given.consent, budget=given.budget,
+            remembered=given.remembered, stranger=given.stranger, organization=given.organization,
+        )  # fmt: skip
+        await record_decision(connection, known, decision, given)
         return decision
 
     def _stranger(self, proposal: Proposal, row: Row) -> str | None:

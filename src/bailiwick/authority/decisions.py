@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from bailiwick.authority.given import Given, given_document, proposal_document
 from bailiwick.authority.model import ApprovalTerms, Decision, Opinion, Outcome, Proposal, Voice
 from bailiwick.authority.risk import risk_of, score_of
 from bailiwick.kernel.documents import encode
@@ -14,6 +15,7 @@ from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database, Row
 from bailiwick.storage.connections import Connection
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.telemetry.redacting import redacted_json
 
 _COLUMNS = (
     "id, task_id, agent_id, agent_kind, tool, effect_class, target, price, labels, risk, score, confidence, outcome, "
@@ -107,8 +109,8 @@ class Decisions:
         return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
 
 
-async def record_decision(connection: Connection, proposal: Proposal, decision: Decision) -> None:
-    """Write a decision down, in a transaction of its organization."""
+async def record_decision(connection: Connection, proposal: Proposal, decision: Decision, given: Given) -> None:
+    """Write a decision down with all it was made from, in a transaction of its organization."""
     values: Mapping[str, object] = {
         "id": decision.id,
         "org": proposal.organization_id,
@@ -135,15 +137,19 @@ async def record_decision(connection: Connection, proposal: Proposal, decision: 
         "shadow": decision.is_shadow,
         "considered": _document([asdict(opinion) for opinion in decision.considered]),
         "because": proposal.reason,
+        # Without secrets, as all that is stored.
+        "proposal": redacted_json(encode(proposal_document(proposal), what="a proposal")).decode(),
+        "given": _document(given_document(given)),
         "at": proposal.at,
     }
     await connection.execute(
         "insert into decisions (id, organization_id, task_id, agent_id, agent_kind, tool, effect_class, target, price, "
         "labels, risk, score, confidence, outcome, voice, rule, reason, policy_version, ceiling_version, level, terms, "
-        "notice, is_shadow, considered, proposed_because, decided_at) values (%(id)s, %(org)s, %(task)s, %(agent)s, "
-        "%(agent_kind)s, %(tool)s, %(class)s, %(target)s, %(price)s, %(labels)s, %(risk)s, %(score)s, %(confidence)s, "
+        "notice, is_shadow, considered, proposed_because, proposal, given, decided_at) values (%(id)s, %(org)s, "
+        "%(task)s, %(agent)s, %(agent_kind)s, %(tool)s, %(class)s, %(target)s, %(price)s, %(labels)s, %(risk)s, %(score)s, %(confidence)s, "
         "%(outcome)s, %(voice)s, %(rule)s, %(reason)s, %(version)s, %(ceiling)s, %(level)s, %(terms)s::jsonb, "
-        "%(notice)s, %(shadow)s, %(considered)s::jsonb, %(because)s, %(at)s)",
+        "%(notice)s, %(shadow)s, %(considered)s::jsonb, %(because)s, "
+        "%(proposal)s::jsonb, %(given)s::jsonb, %(at)s)",
         values,
     )
 

@@ -65,10 +65,29 @@ create table decisions (
     -- Every voice that spoke: [{voice, rule, outcome, reason}].
     considered jsonb not null,
     proposed_because text not null default '',
+    -- All that the decision was made from, so that another policy can be tried on it: the proposal in
+    -- full, and what stood around it (level, consent, budget, remembered rule).
+    proposal jsonb not null,
+    given jsonb not null,
     decided_at timestamptz not null
 ) partition by range (id);
 select tenant_table('decisions');
-revoke update on decisions from bailiwick_engine;
+-- Grants do not reach partitions made later; a trigger does. Only what erasing a person overwrites may change.
+create function decisions_stand() returns trigger
+language plpgsql as $$
+begin
+    if tg_op = 'DELETE' then
+        raise exception 'decisions are kept until their month is dropped' using errcode = 'insufficient_privilege';
+    end if;
+    if (to_jsonb(new) - array['target', 'reason', 'considered', 'proposed_because', 'labels', 'proposal'])
+       is distinct from (to_jsonb(old) - array['target', 'reason', 'considered', 'proposed_because', 'labels', 'proposal'])
+    then
+        raise exception 'a decision is never changed' using errcode = 'insufficient_privilege';
+    end if;
+    return new;
+end $$;
+create trigger decisions_stand before update or delete on decisions
+    for each row execute function decisions_stand();
 create index decisions_listing on decisions (organization_id, id);
 create index decisions_of_task on decisions (task_id, id);
 create index decisions_of_agent on decisions (organization_id, agent_id, id) where agent_id is not null;
