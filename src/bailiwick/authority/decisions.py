@@ -146,7 +146,8 @@ async def record_decision(connection: Connection, proposal: Proposal, decision: 
         "insert into decisions (id, organization_id, task_id, agent_id, agent_kind, tool, effect_class, target, price, "
         "labels, risk, score, confidence, outcome, voice, rule, reason, policy_version, ceiling_version, level, terms, "
         "notice, is_shadow, considered, proposed_because, proposal, given, decided_at) values (%(id)s, %(org)s, "
-        "%(task)s, %(agent)s, %(agent_kind)s, %(tool)s, %(class)s, %(target)s, %(price)s, %(labels)s, %(risk)s, %(score)s, %(confidence)s, "
+        "%(task)s, %(agent)s, %(agent_kind)s, %(tool)s, %(class)s, %(target)s, %(price)s, %(labels)s, %(risk)s, "
+        "%(score)s, %(confidence)s, "
         "%(outcome)s, %(voice)s, %(rule)s, %(reason)s, %(version)s, %(ceiling)s, %(level)s, %(terms)s::jsonb, "
         "%(notice)s, %(shadow)s, %(considered)s::jsonb, %(because)s, "
         "%(proposal)s::jsonb, %(given)s::jsonb, %(at)s)",
