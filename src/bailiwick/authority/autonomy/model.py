@@ -35,6 +35,8 @@ class Counts:
 
     successes: int = 0
     failures: int = 0
+    # Of these, acts that a later look verified or refuted.
+    verified: int = 0
 
     @property
     def trials(self) -> int:

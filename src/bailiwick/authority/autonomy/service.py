@@ -1,32 +1,284 @@
-"""How far agents may go by themselves."""
+"""How far agents may go by themselves: asked by every decision, moved by evidence and by people."""
 
-from bailiwick.authority.autonomy.model import START, UNKNOWN
+from datetime import datetime
+from typing import Literal
+
+from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
+from bailiwick.authority.autonomy import ledger
+from bailiwick.authority.autonomy.ledger import Evidence, Ledger, Move, Place
+from bailiwick.authority.autonomy.model import ACT, LEVEL_NAMES, START, UNKNOWN, Promotion
+from bailiwick.authority.autonomy.moving import Mover
+from bailiwick.authority.autonomy.rules import AutonomyRules, next_level
 from bailiwick.authority.autonomy.versions import AgentVersions
-from bailiwick.authority.model import EffectClass
+from bailiwick.authority.model import EFFECT_CLASSES, EffectClass
+from bailiwick.events import EventLog
+from bailiwick.kernel.clock import Clock, SystemClock
+from bailiwick.kernel.documents import encode
+from bailiwick.kernel.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
 
-_LEVEL = """
-select a.kind, a.configuration, l.level
-from agents a
-left join autonomy_levels l on l.organization_id = a.organization_id and l.agent_id = a.id
-    and l.effect_class = %(class)s
-where a.organization_id = %(org)s and a.id = %(agent)s"""
+Answer = Literal["approved", "rejected", "edited"]
+Looked = Literal["verified", "refuted"]
+Compared = Literal["agreed", "differed"]
 
 
 class Autonomy:
-    """The levels of agents: read by every decision, moved by evidence and by people."""
+    """The levels of agents. Whatever moves one is audited and told in the same transaction."""
 
-    def __init__(self, database: Database, versions: AgentVersions | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        audit: AuditLog,
+        events: EventLog,
+        versions: AgentVersions | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
         self._database = database
-        self.versions = versions or AgentVersions()
+        self._audit = audit
+        self._events = events
+        self._clock = clock or SystemClock()
+        self._mover = Mover(versions or AgentVersions(), audit, events)
 
     async def level(
         self, organization_id: str, agent_id: str | None, effect_class: EffectClass, *, connection: Connection
     ) -> int:
-        """Return an agent's level in a class of effects, 1 to 5; 0 where there is no such agent: it may nothing."""
-        cursor = await connection.execute(_LEVEL, {"org": organization_id, "agent": agent_id, "class": effect_class})
-        row = await cursor.fetchone()
-        if row is None:
+        """Return an agent's level in a class of effects, 1 to 5; 0 where there is no such agent: it may nothing.
+
+        Notices here that the agent has another version than before, and resets
+        what the earlier one had earned; so no effect is ever decided by another
+        version's merits.
+        """
+        if agent_id is None or await self._noted(connection, organization_id, agent_id) is None:
             return UNKNOWN
-        return START[effect_class] if row["level"] is None else int(row["level"])
+        cursor = await connection.execute(
+            "select level from autonomy_levels where organization_id = %s and agent_id = %s and effect_class = %s",
+            (organization_id, agent_id, effect_class),
+        )
+        row = await cursor.fetchone()
+        return START[effect_class] if row is None else int(row["level"])
+
+    async def record_decision(
+        self,
+        organization_id: str,
+        agent_id: str,
+        effect_class: EffectClass,
+        answer: Answer,
+        *,
+        effect_id: str,
+        proposed_at: datetime,
+        is_irreversible: bool = False,
+        connection: Connection,
+    ) -> None:
+        """Learn from what a person said to a proposal, in the transaction in which it is said.
+
+        ``proposed_at`` is the database's time of the transaction that decided
+        about it: it tells which version of the agent the proposal was made by.
+        """
+        place = Place(organization_id, agent_id, effect_class)
+        await self._learn(connection, Evidence(place, answer, effect_id, proposed_at, is_irreversible))
+
+    async def record_outcome(
+        self,
+        organization_id: str,
+        agent_id: str,
+        effect_class: EffectClass,
+        looked: Looked,
+        *,
+        effect_id: str,
+        proposed_at: datetime,
+        is_irreversible: bool = False,
+        connection: Connection,
+    ) -> None:
+        """Learn from what a later look found; what could not be told teaches nothing and does not come here."""
+        place = Place(organization_id, agent_id, effect_class)
+        await self._learn(connection, Evidence(place, looked, effect_id, proposed_at, is_irreversible))
+
+    async def record_comparison(
+        self,
+        organization_id: str,
+        agent_id: str,
+        effect_class: EffectClass,
+        compared: Compared,
+        *,
+        effect_id: str,
+        proposed_at: datetime,
+        is_irreversible: bool = False,
+        connection: Connection,
+    ) -> None:
+        """Learn from what people did while the agent only watched."""
+        place = Place(organization_id, agent_id, effect_class)
+        await self._learn(connection, Evidence(place, compared, effect_id, proposed_at, is_irreversible))
+
+    async def set_level(
+        self, organization_id: str, agent_id: str, effect_class: str, level: int, *, actor: Actor, reason: str
+    ) -> None:
+        """Set a level by a person's word, the only way to 5.
+
+        Raises:
+            ForbiddenError: the actor is no person, or for 5 nobody in person.
+            InvalidInputError: no such class or level, or no reason.
+            NotFoundError: no such agent.
+        """
+        if effect_class not in EFFECT_CLASSES:
+            raise InvalidInputError(f"no class {effect_class!r}; there are: {', '.join(sorted(EFFECT_CLASSES))}")
+        if level not in LEVEL_NAMES:
+            raise InvalidInputError(f"level {level} does not exist; use 1 (observe) to 5 (act, also destructive)")
+        reason = _reason(reason)
+        _check_person(actor, in_person=level > ACT)
+        place = Place(organization_id, agent_id, effect_class)  # pyright: ignore[reportArgumentType] - checked above
+        async with self._database.transaction(organization_id) as connection:
+            version = await self._noted(connection, organization_id, agent_id)
+            if version is None:
+                raise NotFoundError(f"no agent {agent_id!r} in this organization")
+            rows = self._rows(connection, place)
+            moved = Move(version, await rows.level(), level, "person", reason, _named(actor))
+            await self._mover.move(rows, moved, actor)
+        self._events.announce()
+
+    async def confirm(
+        self, organization_id: str, promotion_id: str, *, actor: Actor, reason: str | None = None
+    ) -> Promotion:
+        """Let an agent go one level further, as was proposed; a person's word.
+
+        Raises:
+            NotFoundError: no such proposal.
+            ConflictError: it is answered already, or what was earned is so no longer; it is withdrawn then.
+            ForbiddenError: the actor is no person.
+        """
+        _check_person(actor)
+        reason = None if reason is None else _reason(reason)
+        async with self._database.transaction(organization_id) as connection:
+            found = await self._open_promotion(connection, organization_id, promotion_id)
+            rows = self._rows(connection, Place(organization_id, found.agent_id, found.effect_class))
+            obstacle = await self._obstacle(rows, found)
+            if obstacle is None:
+                said = reason or f"{found.evidence['successes']} of {found.evidence['trials']} acts right"
+                await rows.answer("confirmed", _named(actor), said)
+                moved = Move(found.version, found.from_level, found.to_level, "promotion", said, _named(actor))
+                await self._mover.move(rows, moved, actor)
+            else:
+                await rows.answer("withdrawn", SYSTEM.id, obstacle)
+        if obstacle is not None:
+            raise ConflictError(f"the promotion was withdrawn: {obstacle}")
+        self._events.announce()
+        return await self.promotion(organization_id, promotion_id)
+
+    async def refuse(self, organization_id: str, promotion_id: str, *, actor: Actor, reason: str) -> Promotion:
+        """Keep an agent where it is; it is proposed again only after as much evidence again.
+
+        Raises:
+            NotFoundError, ConflictError, ForbiddenError: as of ``confirm``.
+        """
+        _check_person(actor)
+        reason = _reason(reason)
+        async with self._database.transaction(organization_id) as connection:
+            found = await self._open_promotion(connection, organization_id, promotion_id)
+            rows = self._rows(connection, Place(organization_id, found.agent_id, found.effect_class))
+            await rows.answer("refused", _named(actor), reason)
+            act = Act(
+                organization_id, "autonomy.promotion_refused", actor, f"promotion:{found.id}",
+                after={"agent": found.agent_id, "effect_class": found.effect_class, "level": found.from_level},
+                reason=reason,
+            )  # fmt: skip
+            await self._audit.record(act, connection=connection)
+        return await self.promotion(organization_id, promotion_id)
+
+    async def promotion(self, organization_id: str, promotion_id: str) -> Promotion:
+        """Return a proposal to go further, or raise NotFoundError."""
+        identifier = parse_id(promotion_id)
+        row = None if identifier is None else await self._database.fetch_one(
+            f"select {ledger.PROMOTION} from autonomy_promotions where organization_id = %s and id = %s",
+            (organization_id, identifier),
+            organization_id=organization_id,
+        )  # fmt: skip
+        if row is None:
+            raise NotFoundError(f"no promotion {promotion_id} in this organization")
+        return Promotion(**row)
+
+    async def rules(self, organization_id: str) -> AutonomyRules:
+        """Return what an organization asks for before an agent goes further."""
+        async with self._database.transaction(organization_id) as connection:
+            return await ledger.rules_of(connection, organization_id)
+
+    async def put_rules(self, organization_id: str, rules: AutonomyRules, *, actor: Actor) -> AutonomyRules:
+        """Set what an organization asks for; what was earned under the old rules stays until the next evidence.
+
+        Raises:
+            ForbiddenError: the actor is no person.
+        """
+        _check_person(actor)
+        async with self._database.transaction(organization_id) as connection:
+            before = await ledger.rules_of(connection, organization_id)
+            await connection.execute(
+                "insert into autonomy_rules (organization_id, rules, set_at) values (%s, %s::jsonb, %s) "
+                "on conflict (organization_id) do update set rules = excluded.rules, set_at = excluded.set_at",
+                (organization_id, encode(rules).decode(), self._clock.now()),
+            )
+            act = Act(
+                organization_id, "autonomy.rules_set", actor, f"organization:{organization_id}",
+                before.model_dump(), rules.model_dump(),
+            )  # fmt: skip
+            await self._audit.record(act, connection=connection)
+        return rules
+
+    async def _noted(self, connection: Connection, organization_id: str, agent_id: str) -> int | None:
+        """Return the number of an agent's present version, None where there is no such agent."""
+        seen = await ledger.known(connection, organization_id, agent_id)
+        if seen is None:
+            return None
+        return await self._mover.note_version(connection, organization_id, agent_id, seen, self._clock.now())
+
+    async def _learn(self, connection: Connection, evidence: Evidence) -> None:
+        seen = await ledger.known(connection, evidence.place.organization_id, evidence.place.agent_id)
+        if seen is not None:
+            await self._mover.learn(self._rows(connection, evidence.place), evidence, seen.number)
+
+    async def _open_promotion(self, connection: Connection, organization_id: str, promotion_id: str) -> Promotion:
+        identifier = parse_id(promotion_id)
+        found = None if identifier is None else await ledger.promotion_locked(connection, organization_id, identifier)
+        if found is None:
+            raise NotFoundError(f"no promotion {promotion_id} in this organization")
+        if found.state != "proposed":
+            raise ConflictError(f"this promotion is {found.state} already")
+        return found
+
+    async def _obstacle(self, rows: Ledger, found: Promotion) -> str | None:
+        version = await self._noted(rows.connection, rows.place.organization_id, rows.place.agent_id)
+        level = await rows.level()
+        if version != found.version:
+            return "the agent has another version since"
+        if level != found.from_level:
+            return f"its level is {level} by now"
+        counted, _ = await rows.counts(found.version)
+        is_earned = next_level(level, counted, await rows.rules()) == found.to_level
+        return None if is_earned else "the bound is no longer met"
+
+    def _rows(self, connection: Connection, place: Place) -> Ledger:
+        return Ledger(connection, place, self._clock.now())
+
+
+def _check_person(actor: Actor, *, in_person: bool = False) -> None:
+    """Refuse programs: what agents may do by themselves is for people to say.
+
+    A key may stand for a person's script, but not for their explicit word.
+    """
+    people = {"user", "system"} if in_person else {"user", "key", "system"}
+    if actor.kind not in people or (actor.kind == "system" and actor.id == "system"):
+        raise ForbiddenError(
+            "level 5 needs a person's own word: log in, or use the command line on the machine"
+            if in_person
+            else "how far agents may go is for people to say; service accounts and agents may not"
+        )
+
+
+def _named(actor: Actor) -> str:
+    return f"{actor.kind}:{actor.id}"
+
+
+def _reason(reason: str) -> str:
+    if not 1 <= len(reason.strip()) <= 2000:
+        raise InvalidInputError("say why in 1 to 2,000 characters")
+    return reason.strip()

@@ -1,7 +1,7 @@
 """Versions of agents: what must change for trust to begin anew."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from bailiwick.audit.canonical import canonical, digest
 from bailiwick.kernel.documents import decode, encode
@@ -21,6 +21,10 @@ class AgentVersions:
         """Say how agents of a kind describe themselves."""
         self._describe[kind] = describe
 
+    def knows(self, kind: str) -> bool:
+        """Tell whether the code of a kind of agent is here."""
+        return kind in self._describe
+
     def document(self, kind: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
         """Return the version of an agent as plain data; of a kind whose code is not here only what is known."""
         describe = self._describe.get(kind)
@@ -33,3 +37,20 @@ class AgentVersions:
 def fingerprint(document: Mapping[str, Any]) -> str:
     """Return the hexadecimal SHA-256 of a version's canonical JSON."""
     return digest(canonical(document))
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Name what is different between two versions, never its value: a configuration is not for everybody."""
+    names = sorted({*_leaves(before)} ^ {*_leaves(after)})
+    changed = sorted({name for name, _ in names})
+    return (", ".join(changed[:10]) or "something") + " changed"
+
+
+def _leaves(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, bytes]]:
+    found: list[tuple[str, bytes]] = []
+    for name, value in document.items():
+        if isinstance(value, dict) and value:
+            found += _leaves(cast("dict[str, Any]", value), f"{prefix}{name}.")
+        else:
+            found.append((f"{prefix}{name}".removeprefix("behaviour."), canonical(value)))
+    return found

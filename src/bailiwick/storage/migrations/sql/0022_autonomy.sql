@@ -20,19 +20,39 @@ create table autonomy_versions (
     primary key (organization_id, agent_id, number)
 );
 select tenant_table('autonomy_versions');
+revoke update, delete on autonomy_versions from bailiwick;
 
--- The level of an agent in a class of effects; without a row it is that of the start.
+-- The level of an agent in a class of effects; without a row, or set_by null, it is that of the start.
 create table autonomy_levels (
     organization_id uuid not null,
     agent_id uuid not null,
     effect_class text not null check (effect_class in ('read', 'write', 'external', 'spend', 'destructive')),
     level smallint not null check (level between 1 and 5),
-    set_by text not null check (set_by in ('person', 'promotion', 'demotion', 'reset')),
-    reason text not null,
-    changed_at timestamptz not null default now(),
-    primary key (organization_id, agent_id, effect_class)
+    set_by text check (set_by in ('person', 'promotion', 'demotion', 'reset')),
+    reason text,
+    changed_at timestamptz,
+    primary key (organization_id, agent_id, effect_class),
+    check ((set_by is null) = (reason is null) and (set_by is null) = (changed_at is null))
 );
 select tenant_table('autonomy_levels');
+
+-- Every change of a level; append-only.
+create table autonomy_moves (
+    id uuid primary key,
+    organization_id uuid not null,
+    agent_id uuid not null,
+    effect_class text not null,
+    version int not null,
+    from_level smallint not null,
+    to_level smallint not null,
+    set_by text not null,
+    reason text not null,
+    actor text not null,
+    moved_at timestamptz not null
+);
+create index autonomy_moves_of on autonomy_moves (organization_id, agent_id, id);
+select tenant_table('autonomy_moves');
+revoke update, delete on autonomy_moves from bailiwick;
 
 -- What speaks for and against an agent. One act is one trial, however much is known of it.
 create table autonomy_evidence (
@@ -47,11 +67,12 @@ create table autonomy_evidence (
         'approved', 'rejected', 'edited', 'verified', 'refuted', 'agreed', 'differed')),
     is_success boolean not null,
     is_irreversible boolean not null default false,
-    recorded_at timestamptz not null default now(),
+    recorded_at timestamptz not null,
     unique (organization_id, about, source)
 );
 create index autonomy_evidence_of on autonomy_evidence (organization_id, agent_id, effect_class, version);
 select tenant_table('autonomy_evidence');
+revoke update, delete on autonomy_evidence from bailiwick;
 
 -- Promotions that were proposed, and what people said.
 create table autonomy_promotions (
@@ -66,7 +87,7 @@ create table autonomy_promotions (
         'proposed', 'confirmed', 'refused', 'withdrawn', 'automatic')),
     -- The trials and the bound by which it was proposed.
     evidence jsonb not null,
-    proposed_at timestamptz not null default now(),
+    proposed_at timestamptz not null,
     answered_at timestamptz,
     answered_by text,
     reason text,
