@@ -111,5 +111,5 @@ def tail(
 def _line(event: Event) -> Text:
     return Text.assemble(
         (f"{event.recorded_at:%H:%M:%S} ", "dim"), (event.type, "bold magenta"), f"  {event.key or ''}",
-        (f"  {event.id}", "dim"),
+        (f"  {event.id}", "dim"), (f"  {', '.join(event.labels)}", "yellow"),
     )  # fmt: skip

@@ -79,7 +79,8 @@ def redrive(
     text = None if mended is None else _text(mended)
 
     async def again(installation: Installation, organization: Organization) -> ImportReport:
-        return await installation.intake(organization.id).redrive(record_id, mended=text, actor=operator())
+        who = operator()
+        return await installation.intake(organization.id).redrive(record_id, mended=text, labels=who.labels, actor=who)
 
     report = with_organization(org, again)
     if as_json:

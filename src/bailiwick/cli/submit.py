@@ -10,11 +10,12 @@ from rich.pretty import Pretty
 
 from bailiwick.cli.options import HOME, AsJson, Org
 from bailiwick.cli.output import note, print_json, screen
-from bailiwick.cli.session import with_organization
+from bailiwick.cli.session import operator, with_organization
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.kernel.documents import MAX_PAYLOAD_BYTES, decode
 from bailiwick.kernel.errors import InvalidPayloadError, NotFoundError, PayloadTooLargeError
+from bailiwick.kernel.labels import NO_LABELS, untrusted
 from bailiwick.tasks import NewTask
 from bailiwick.tasks.model import FINAL_STATES, TaskState
 from bailiwick.tasks.reader import TaskRecord
@@ -35,6 +36,10 @@ def submit(
     key: Annotated[str | None, typer.Option("--key", help="The same key again adds nothing.")] = None,
     delay: Annotated[float | None, typer.Option("--delay", min=0, metavar="SECONDS", help="Start it later.")] = None,
     agent: Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Who does it.")] = None,
+    outside: Annotated[
+        str | None,
+        typer.Option("--outside", metavar="SOURCE", help="Whose text the input holds, if not your own: mail, crm."),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for its end; needs a running worker.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", min=0, metavar="SECONDS", help="How long to wait.")] = 60.0,
     org: Org = HOME,
@@ -42,10 +47,11 @@ def submit(
 ) -> None:
     """Add one task; once its id is printed it survives any crash. With --wait: exit code 1 unless it completed."""
     document = read_payload(payload)
+    labels = operator().labels | (NO_LABELS if outside is None else {untrusted(outside)})
 
     async def work(installation: Installation, organization: Organization) -> tuple[bool, TaskRecord]:
         agent_id = None if agent is None else (await installation.directory.get(organization.id, agent)).id
-        new = NewTask(kind, document, priority=priority, key=key, delay_seconds=delay, agent_id=agent_id)
+        new = NewTask(kind, document, priority=priority, key=key, delay_seconds=delay, agent_id=agent_id, labels=labels)
         added = await installation.queue.enqueue(organization.id, new)
         if wait:
             await _until_ended(installation, organization, added.task_id, timeout)

@@ -161,7 +161,7 @@ def _shown(task: TaskRecord, steps: list[StepRecord]) -> Group:
         ("took", _took(task)), ("deadline", ago(task.deadline_at)), ("agent", task.agent_id or "-"),
         ("chosen because", (task.choice or {}).get("reason", "-")), ("parent", task.parent_id or "-"),
         ("cause", task.cause_id or "-"), ("waits for", _waits_for(task)), ("cost", f"{task.cost:g}"),
-        ("reason", task.reason or "-"),
+        ("reason", task.reason or "-"), ("labels", ", ".join(task.result_labels or task.labels) or "-"),
     ):  # fmt: skip
         if value != "-":
             facts.add_row(name, Text(str(value)))

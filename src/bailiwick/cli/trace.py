@@ -13,6 +13,7 @@ from bailiwick.cli.session import with_organization
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.installation.tracing import Trace, TracedEvent, TracedStep, TracedTask, Tracer
+from bailiwick.kernel.labels import is_untrusted
 
 app = typer.Typer()
 
@@ -71,11 +72,13 @@ def _label(node: TracedEvent | TracedTask, about: str) -> Text:
         label = Text.assemble(("● ", "magenta"), (node.type, "bold magenta"))
         label.append(f"  {node.key}" if node.key else "", style="")
         label.append(f"  {_excerpt(node.payload)}", style="dim")
+        _mark_labels(label, node.labels)
         return label.append(f"  {node.recorded_at:%H:%M:%S}{mark}", style="dim")
     label = Text.assemble(("▶ ", "cyan"), (node.kind, "bold"), "  ", (node.state, STATE_STYLES.get(node.state, "")))
     if node.agent is not None:
         label.append(f"  {node.agent}", style="bold cyan")
     label.append(f"  P{node.priority}", style="dim")
+    _mark_labels(label, node.labels)
     if node.started_at and node.finished_at:
         label.append(f"  {duration((node.finished_at - node.started_at).total_seconds())}", style="dim")
     return label.append(f"  {node.id}{mark}", style="dim")
@@ -100,9 +103,17 @@ def _facts(task: TracedTask) -> list[Text]:
 
 def _step(step: TracedStep) -> Text:
     took = "still open" if step.finished_at is None else duration((step.milliseconds or 0) / 1000)
-    return Text.assemble(
+    line = Text.assemble(
         f"{step.seq} ", (step.kind, "dim"), f" {step.name} ", (took, "dim"), (f"  {_excerpt(step.result)}", "dim")
     )
+    _mark_labels(line, step.labels)
+    return line
+
+
+def _mark_labels(line: Text, labels: list[str]) -> None:
+    """Show where something comes from; what is not trusted stands out."""
+    for label in labels:
+        line.append(f"  {label}", style="yellow" if is_untrusted([label]) else "dim")
 
 
 def _excerpt(value: Any, length: int = 140) -> str:

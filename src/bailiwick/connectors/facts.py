@@ -1,5 +1,7 @@
 """Issues and readings as events, with keys that make the same fact one event whichever way it came."""
 
+from dataclasses import replace
+
 from bailiwick.connectors.issues import IssueRecord
 from bailiwick.connectors.meters import MeterReading
 from bailiwick.events import NewEvent
@@ -50,6 +52,11 @@ def metered(reading: MeterReading) -> NewEvent:
     """Return the fact of one meter reading; the same meter and time is one event."""
     dedupe_key = f"meter:{reading.meter_id}:{reading.read_at.isoformat()}"
     return NewEvent(METER_READ, reading, reading.key, dedupe_key, reading.read_at)
+
+
+def brought(event: NewEvent, *labels: str) -> NewEvent:
+    """Return a fact with the labels of the door it came in by."""
+    return replace(event, labels=event.labels.union(labels))
 
 
 def _origin(issue: IssueRecord) -> str:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from bailiwick.audit import SYSTEM, Actor
 from bailiwick.connectors.csv import CsvMapping, read_csv_issues
+from bailiwick.connectors.facts import brought
 from bailiwick.connectors.importing import ImportReport, ImportSink, Progress, import_issues, import_readings
 from bailiwick.connectors.issues import IssueRecord
 from bailiwick.connectors.readings import read_meter_readings
@@ -18,8 +19,10 @@ from bailiwick.connectors.sources import PathOrStream
 from bailiwick.events import EventLog, NewEvent, Published
 from bailiwick.events.rejections import NewRejection, Rejections
 from bailiwick.kernel.errors import ConflictError, InvalidInputError
+from bailiwick.kernel.labels import NO_LABELS, untrusted
 
 _BATCH = 200
+_FILE = untrusted("file")
 _CONTEXT = ("repository", "columns", "date_format", "timezone")
 
 
@@ -87,6 +90,8 @@ class Intake:
     ) -> ImportReport:
         """Bring a file or stream in; what is refused goes to the rejected list.
 
+        Its facts are labelled untrusted; whoever brings it in vouches for nothing in it.
+
         Raises:
             ImportCancelledError: it was stopped; what was accepted stays.
             BailiwickError: the input cannot be read at all.
@@ -97,8 +102,17 @@ class Intake:
         finally:
             await sink.flush()
 
-    async def redrive(self, rejection_id: str, *, mended: str | None = None, actor: Actor = SYSTEM) -> ImportReport:
+    async def redrive(
+        self,
+        rejection_id: str,
+        *,
+        mended: str | None = None,
+        labels: frozenset[str] = NO_LABELS,
+        actor: Actor = SYSTEM,
+    ) -> ImportReport:
         """Read a rejected record again, mended if a text is given; once accepted it leaves the list.
+
+        ``labels`` say who mended it.
 
         Raises:
             NotFoundError: there is no such record here.
@@ -112,7 +126,9 @@ class Intake:
             raise ConflictError("only the beginning of this record was kept; take it from its source, or give its text")
         text = found.raw if mended is None else mended
         source = RecordSource.of(found.source, found.context)
-        sink = _StrictSink(self._events, self._organization_id)
+        # Mended or not, the rest of it is still the outside's.
+        labels = frozenset({untrusted(found.source)}) | (NO_LABELS if mended is None else labels)
+        sink = _StrictSink(self._events, self._organization_id, labels)
         report = await source.bring(io.BytesIO(text.encode()), sink)
         await self._rejections.mark_redriven(self._organization_id, found.id, is_mended=mended is not None, actor=actor)
         return report
@@ -127,7 +143,8 @@ class _KeepingSink:
         self._refused: list[NewRejection] = []
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Published]:
-        return await self._events.publish(self._organization_id, events)
+        labelled = [brought(event, _FILE) for event in events]
+        return await self._events.publish(self._organization_id, labelled)
 
     async def reject(self, record: RejectedRecord) -> None:
         context = self._source.context()
@@ -144,12 +161,14 @@ class _KeepingSink:
 
 
 class _StrictSink:
-    def __init__(self, events: EventLog, organization_id: str) -> None:
+    def __init__(self, events: EventLog, organization_id: str, labels: frozenset[str]) -> None:
         self._events = events
         self._organization_id = organization_id
+        self._labels = labels
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Published]:
-        return await self._events.publish(self._organization_id, events)
+        labelled = [brought(event, *self._labels) for event in events]
+        return await self._events.publish(self._organization_id, labelled)
 
     async def reject(self, record: RejectedRecord) -> None:
         raise InvalidInputError(f"still refused: {record.reason}")

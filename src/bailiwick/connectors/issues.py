@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+# Where text of issues comes from, for whoever reads it from where it is kept.
+ISSUES = "issues"
+
 Name = Annotated[str, Field(max_length=255)]
 
 

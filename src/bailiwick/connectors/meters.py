@@ -2,6 +2,9 @@
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+# Where readings come from, for whoever reads them from where they are kept.
+METERS = "meters"
+
 
 class MeterReading(BaseModel):
     """One interval reading: payload of ``meter.read``.

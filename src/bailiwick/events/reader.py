@@ -83,7 +83,7 @@ class EventReader:
 
 
 # What has partitions by month, and what is only kept to recognise repetitions.
-_PARTITIONED: Sequence[str] = ("events", "finished_tasks", "steps")
+_PARTITIONED: Sequence[str] = ("events", "finished_tasks", "steps", "decisions")
 _KEYS_AT_ONCE = 20_000
 
 Forgettable = Literal["event_keys", "task_keys", "redriven_records"]

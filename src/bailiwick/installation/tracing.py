@@ -12,10 +12,10 @@ from bailiwick.storage import Database, Row
 # A trace of more is cut; it says so.
 MAX_NODES = 2000
 
-_EVENT = "id, type, key, payload, cause_id, occurred_at, recorded_at"
+_EVENT = "id, type, key, payload, cause_id, occurred_at, recorded_at, coalesce(labels, '{}') as labels"
 _TASK = (
     "id, kind, state::text, priority, payload, agent_id, parent_id, cause_id, choice, errors, deadline_at, "
-    "inserted_at, started_at"
+    "inserted_at, started_at, coalesce(labels, '{}') as labels"
 )
 
 
@@ -29,6 +29,7 @@ class TracedStep:
     result: Any
     milliseconds: float | None
     finished_at: datetime | None
+    labels: list[str] = field(default_factory=list[str])
 
 
 @dataclass(slots=True)
@@ -49,6 +50,7 @@ class TracedTask:
     inserted_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    labels: list[str] = field(default_factory=list[str])
     steps: list[TracedStep] = field(default_factory=list[TracedStep])
     followed_by: list["TracedTask | TracedEvent"] = field(default_factory=list["TracedTask | TracedEvent"])
 
@@ -63,6 +65,7 @@ class TracedEvent:
     payload: Any
     occurred_at: datetime
     recorded_at: datetime
+    labels: list[str] = field(default_factory=list[str])
     followed_by: list["TracedTask | TracedEvent"] = field(default_factory=list["TracedTask | TracedEvent"])
 
 
@@ -179,8 +182,8 @@ class Tracer:
 
     async def _steps(self, organization_id: str, task_ids: list[str]) -> dict[str, list[TracedStep]]:
         rows = await self._database.fetch_all(
-            "select task_id, seq, kind, name, result, milliseconds, finished_at from steps "
-            "where task_id = any(%s::uuid[]) order by task_id, seq",
+            "select task_id, seq, kind, name, result, milliseconds, finished_at, "
+            "coalesce(labels, '{}') as labels from steps where task_id = any(%s::uuid[]) order by task_id, seq",
             (task_ids,),
             organization_id=organization_id,
         )
@@ -234,7 +237,7 @@ def _assembled(
     nodes: dict[str, TracedEvent | TracedTask] = {}
     above: dict[str, str | None] = {}
     for identifier, row in events.items():
-        fields = {name: row[name] for name in ("id", "type", "key", "payload", "occurred_at", "recorded_at")}
+        fields = {name: row[name] for name in ("id", "type", "key", "payload", "occurred_at", "recorded_at", "labels")}
         nodes[identifier] = TracedEvent(**fields)
         above[identifier] = row["cause_id"]
     for identifier, row in tasks.items():

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bailiwick.events import NewEvent
 from bailiwick.extensions import Kernel
+from bailiwick.kernel.labels import untrusted
 from bailiwick.orchestrator.measures import Measured, measure
 from bailiwick.tasks import Run
 
@@ -82,6 +83,8 @@ class HealthCheck:
     async def handle(self, run: Run, payload: HealthPayload) -> dict[str, object]:
         """Measure, judge, and record an event where the status is another than the last time."""
         measured = Measured.model_validate(await run.step("measure", self._measure))
+        # Examples of what was refused and of what failed are told in words that came with them.
+        run.label(untrusted("records"))
         findings = list(judge(measured, payload.thresholds))
         status = status_of(findings)
         previous = await run.step("previous", self._previous_status, run.task.organization_id)

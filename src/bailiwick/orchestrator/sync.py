@@ -9,6 +9,7 @@ from bailiwick.connectors.github.connection import KIND as GITHUB
 from bailiwick.connectors.github.sync import GitHubSync
 from bailiwick.extensions import Kernel
 from bailiwick.kernel.errors import NotFoundError
+from bailiwick.kernel.labels import untrusted
 from bailiwick.tasks import Run
 
 KIND = "system.sync"
@@ -38,6 +39,9 @@ class SyncJob:
             await run.step(f"sync {target}"[:200], self._sync, run.task.organization_id, connection_id)
             for connection_id, target in found["due"]
         ]
+        if reports:
+            # What went wrong is told in GitHub's words.
+            run.label(untrusted(GITHUB))
         return {
             "status": _status(found["active"], reports),
             "active_connections": found["active"],

@@ -7,7 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Needs, Platform, Tenant
+from bailiwick.api.access import Anybody, Needs, Platform, Tenant
+from bailiwick.api.rest.labels import Labels, Outside, door_labels
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.events import Event, NewEvent
@@ -29,6 +30,7 @@ class EventView(BaseModel):
     cause_id: str | None = Field(description="The task or event it follows from.", examples=[None])
     occurred_at: datetime = Field(description="When it happened (UTC).", examples=["2026-11-20T09:29:58Z"])
     recorded_at: datetime = Field(description="When it was recorded (UTC).", examples=["2026-11-20T09:30:00Z"])
+    labels: Labels
 
 
 class EventPage(PageOf[EventView]):
@@ -57,6 +59,12 @@ class EventBody(Body):
         default=None, description="When it happened; now if left out.", examples=["2026-11-20T09:15:00Z"]
     )
     cause_id: UUID | None = Field(default=None, description="The task or event it follows from.", examples=[None])
+    outside: Outside | None = Field(
+        default=None,
+        description="The outside system whose text it carries, where it is not the caller's own word: it is labelled "
+        "`untrusted:` with this name.",
+        examples=[None],
+    )
 
 
 class EventsBody(Body):
@@ -114,15 +122,19 @@ async def get_event(
 @router.post(
     "", status_code=201, summary="Publish events", responses=problems(404), dependencies=[Needs("events:write")]
 )
-async def publish_events(platform: Platform, organization: Tenant, body: EventsBody) -> PublishedEvents:
+async def publish_events(
+    platform: Platform, organization: Tenant, caller: Anybody, body: EventsBody
+) -> PublishedEvents:
     """Record up to 500 facts and make the tasks that follow; once this answers, both survive any crash.
 
-    With dedupe keys the request can be repeated safely. What only the platform makes, such as `security.alarm`,
-    is refused.
+    With dedupe keys the request can be repeated safely. They are the caller's word, and are labelled with who that
+    is; a type that carries text from outside, such as `issue.opened`, is labelled untrusted as well. What only the
+    platform makes, such as `security.alarm`, is refused.
     """
     internal = sorted({event.type for event in body.events if platform.events.types.get(event.type).is_internal})
     if internal:
         raise ForbiddenError(f"only the platform itself publishes {', '.join(internal)}; publish a type of your own")
+    types = platform.events.types
     new = [
         NewEvent(
             event.type,
@@ -131,6 +143,7 @@ async def publish_events(platform: Platform, organization: Tenant, body: EventsB
             dedupe_key=event.dedupe_key,
             occurred_at=event.occurred_at,
             cause_id=None if event.cause_id is None else str(event.cause_id),
+            labels=door_labels(caller, event.outside, is_declared=types.get(event.type).outside is not None),
         )
         for event in body.events
     ]

@@ -26,6 +26,9 @@ class Step(BaseModel):
         description="When its result was journaled (UTC); null for a wait that has not ended.",
         examples=["2026-11-20T09:30:01Z"],
     )
+    labels: list[str] = Field(
+        description="The labels that the run carries from this step on, beside those it had.", examples=[[]]
+    )
 
 
 class RunView(BaseModel):

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
 
 from bailiwick.api.access import Anybody, Needs, Platform, Tenant, check_addition
+from bailiwick.api.rest.labels import Labels, Outside, door_labels
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, TaskId, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.tasks import NewTask, TaskState
@@ -56,6 +57,7 @@ class TaskSummary(BaseModel):
     inserted_at: datetime = Field(description="When it was made (UTC).", examples=["2026-11-20T09:30:00Z"])
     started_at: datetime | None = Field(description="When it was first executed (UTC).", examples=[None])
     finished_at: datetime | None = Field(description="When it ended (UTC).", examples=[None])
+    labels: Labels
 
 
 class TaskDetail(TaskSummary):
@@ -68,6 +70,10 @@ class TaskDetail(TaskSummary):
     )
     errors: list[TaskError] = Field(description="Every failed attempt, oldest first.")
     worker_id: str | None = Field(description="The worker that executes or executed it.", examples=[None])
+    result_labels: list[str] | None = Field(
+        description="The labels that its result carries: its own, and those of what it learned; null until it ended.",
+        examples=[None],
+    )
     code_version: str | None = Field(description="The version of the code that first executed it.", examples=["0.1.0"])
 
 
@@ -103,6 +109,12 @@ class TaskSubmission(Body):
     )  # fmt: skip
     run_at: Moment | None = Field(default=None, description="Not before this moment.", examples=[None])
     agent_id: UUID | None = Field(default=None, description="The agent who is to do it.", examples=[None])
+    outside: Outside | None = Field(
+        default=None,
+        description="The outside system whose text the payload carries, where it is not the caller's own word: it is "
+        "labelled `untrusted:` with this name.",
+        examples=[None],
+    )
 
 
 @router.get("", summary="List tasks", responses=problems(404), dependencies=[Needs("tasks:read")])
@@ -158,7 +170,8 @@ async def submit_task(
     ] = None,
 ) -> SubmittedTask:
     """Add a task; once this answers, it survives any crash."""
-    check_addition(caller, platform.queue.kinds.get(body.kind), organization)
+    kind = platform.queue.kinds.get(body.kind)
+    check_addition(caller, kind, organization)
     agent = None if body.agent_id is None else await platform.directory.get(organization.id, str(body.agent_id))
     task = NewTask(
         body.kind,
@@ -169,6 +182,7 @@ async def submit_task(
         run_at=body.run_at,
         agent_id=None if agent is None else agent.id,
         key=idempotency_key,
+        labels=door_labels(caller, body.outside, is_declared=kind.outside is not None),
     )
     made = await platform.queue.enqueue(organization.id, task)
     if not made.is_new:

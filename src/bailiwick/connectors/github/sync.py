@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from bailiwick.connectors.connections import ConnectionRecord, Connections
 from bailiwick.connectors.errors import ConnectorRefusedError, SecretMissingError
+from bailiwick.connectors.facts import brought
 from bailiwick.connectors.github.connection import GitHubConnection
 from bailiwick.connectors.github.coordinator import GitHubCoordinator, PollCursor, PollOutcome
 from bailiwick.connectors.rejected import RejectedRecord
@@ -16,6 +17,7 @@ from bailiwick.events.rejections import NewRejection, Rejections
 from bailiwick.kernel.clock import Clock, SystemClock
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import CircuitOpenError, InvalidInputError
+from bailiwick.kernel.labels import untrusted
 from bailiwick.kernel.loading import loaded
 from bailiwick.outbound import AllowList
 from bailiwick.tasks.limits import Limits
@@ -25,6 +27,7 @@ MAX_POLLS = 20
 # Most installations sync nothing, and its library takes long to import.
 _CLIENT = "bailiwick.connectors.github.client"
 _BATCH = 200
+_GITHUB = untrusted("github")
 _CURSOR = TypeAdapter(PollCursor)
 
 
@@ -125,7 +128,8 @@ class GitHubSync:
 
     async def _take(self, connection: ConnectionRecord, outcome: PollOutcome, report: SyncReport) -> None:
         for start in range(0, len(outcome.events), _BATCH):
-            await self._publish(connection, outcome.events[start : start + _BATCH], report)
+            labelled = [brought(event, _GITHUB) for event in outcome.events[start : start + _BATCH]]
+            await self._publish(connection, labelled, report)
         await self._reject(connection, outcome.rejected, report)
 
     async def _publish(self, connection: ConnectionRecord, events: Sequence[NewEvent], report: SyncReport) -> None:

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import parse_qs
 
-from bailiwick.connectors.facts import changed, closed, opened, reopened
+from bailiwick.connectors.facts import brought, changed, closed, opened, reopened
 from bailiwick.connectors.github.payload import issue_from_document
 from bailiwick.connectors.issues import IssueRecord
 from bailiwick.events import NewEvent
 from bailiwick.kernel.clock import Clock, SystemClock
 from bailiwick.kernel.documents import decode
 from bailiwick.kernel.errors import InvalidPayloadError, PayloadTooLargeError, UnauthorizedError
+from bailiwick.kernel.labels import untrusted
 
 MAX_BODY_BYTES = 1024 * 1024
 _DELIVERY_ID = re.compile(r"[A-Za-z0-9-]{8,100}")
+_GITHUB = untrusted("github")
 _GONE = frozenset(("deleted", "transferred"))
 _FACTS: Mapping[str, Callable[[IssueRecord], NewEvent]] = {"opened": opened, "reopened": reopened, "closed": closed}
 
@@ -97,7 +99,7 @@ def _issue(document: Mapping[str, object], action: str) -> IssueRecord:
 
 def _event(issue: IssueRecord, action: str) -> NewEvent:
     fact = closed if action in _GONE else _FACTS.get(action, changed)
-    return fact(issue)
+    return brought(fact(issue), _GITHUB)
 
 
 class DeliveryWindow:

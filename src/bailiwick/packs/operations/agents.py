@@ -3,6 +3,8 @@
 import time
 
 from bailiwick.agents import Agent, AgentRecord
+from bailiwick.connectors.issues import ISSUES
+from bailiwick.kernel.labels import untrusted
 from bailiwick.kernel.loading import loaded
 from bailiwick.packs.operations.assignments import OVERSIGHT, OversightReport, WorkAssignment, WorkReport
 from bailiwick.packs.operations.likeness import likenesses_of
@@ -28,6 +30,8 @@ class DepartmentAgent(Agent[WorkAssignment]):
 
     async def work(self, run: Run, agent: AgentRecord, assignment: WorkAssignment) -> object:
         """Compute the operation from the issue and the organization's records; nothing outside changes."""
+        # It reads the issue and others like it from where they are kept, whoever gives it the task.
+        run.label(untrusted(ISSUES))
         if assignment.operation == OVERSIGHT:
             return await run.step("oversee", self._oversee, run, assignment)
         return await run.step(assignment.operation, self._operate, run, agent, assignment)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bailiwick import __version__
 from bailiwick.agents import NewAgent
-from bailiwick.connectors.issues import IssueRecord
+from bailiwick.connectors.issues import ISSUES, IssueRecord
+from bailiwick.connectors.meters import METERS
 from bailiwick.extensions import Registrar
 from bailiwick.kernel.loading import load
 from bailiwick.packs.operations.agents import AGENT_CLASSES, WORKING_DEPARTMENTS, WORKROOM
@@ -94,15 +95,15 @@ def _register_issues(registrar: Registrar) -> None:
         ("issue.reopened", "issue.reopen", lifecycle.reopen),
         ("issue.changed", "issue.change", lifecycle.change),
     ):
-        registrar.task_kind(TaskKind(kind, handler, IssueRecord))
+        registrar.task_kind(TaskKind(kind, handler, IssueRecord, outside=ISSUES))
         registrar.subscription(event_type, kind, _urgent_task(kind))
     for event_type, kind, handler in (
         ("issue.imported", "issue.record", history.record),
         ("issue.closed", "issue.close", history.close),
     ):
-        registrar.task_kind(TaskKind(kind, handler, IssueRecord))
+        registrar.task_kind(TaskKind(kind, handler, IssueRecord, outside=ISSUES))
         registrar.subscription(event_type, kind, _background_task(kind))
-    registrar.task_kind(TaskKind("issue.wake_duplicates", history.wake_duplicates, IssueSettled))
+    registrar.task_kind(TaskKind("issue.wake_duplicates", history.wake_duplicates, IssueSettled, outside=ISSUES))
     registrar.subscription("issue.done", "issue.wake_duplicates", _wake_duplicates)
 
 
@@ -115,9 +116,9 @@ def _register_routine(registrar: Registrar) -> None:
     async def learn_from_labels(run: Run, _: Learn) -> object:
         return await learn(run, kernel.database)
 
-    registrar.task_kind(TaskKind("operations.learn", learn_from_labels, Learn, is_metered=False))
+    registrar.task_kind(TaskKind("operations.learn", learn_from_labels, Learn, is_metered=False, outside=ISSUES))
     meters = MeterChecks(kernel.database)
-    registrar.task_kind(TaskKind("meter.check", meters.check, MeterCheck))
+    registrar.task_kind(TaskKind("meter.check", meters.check, MeterCheck, outside=METERS))
     registrar.subscription("meter.read", "meter.check", check_of)
 
 

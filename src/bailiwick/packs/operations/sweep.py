@@ -7,9 +7,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from bailiwick.agents import AgentDirectory
+from bailiwick.connectors.issues import ISSUES
 from bailiwick.events import NewEvent
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.ids import new_id
+from bailiwick.kernel.labels import untrusted
 from bailiwick.packs.operations import event_types as facts
 from bailiwick.packs.operations.assignments import WorkAssignment
 from bailiwick.packs.operations.priority import Priority
@@ -64,6 +66,9 @@ class SlaSweep:
         """Look at the clock of every open issue once; return how many were at risk, late, raised, emergencies."""
         counts = {"at_risk": 0, "breached": 0, "raised": 0, "emergencies": 0}
         looked: list[dict[str, Any]] = await run.step("look", self._look, run.task.organization_id)
+        if looked:
+            # Their keys are names that somebody outside gave.
+            run.label(untrusted(ISSUES))
         for found in looked:
             if found["is_late"]:
                 await self._breach(run, found, counts)
