@@ -14,6 +14,7 @@ from bailiwick.api.realtime import EventBell
 from bailiwick.api.rest import (
     agents,
     audit,
+    budgets,
     catalogue,
     entrance,
     event_stream,
@@ -47,7 +48,7 @@ from bailiwick.installation import Installation
 _RESOURCES: tuple[APIRouter, ...] = (
     organizations.router, event_stream.router, events.router, task_actions.router, tasks.router, runs.router,
     agents.router, schedules.router, limits.router, quotas.usage, quotas.quotas, quotas.plans, catalogue.router,
-    privacy.router,
+    privacy.router, budgets.router,
     issues.router, rejected.router, webhooks.router, audit.router,
     entrance.router, login.router, oidc.router, factors.router, identity_providers.router, login_rules.router,
     users.router, members.router, members.invitations,

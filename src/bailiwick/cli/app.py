@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, Entry] = {
     "trace": Entry("bailiwick.cli.trace", _SEE, "Show everything that followed from an event, task or issue."),
     "schedules": Entry("bailiwick.cli.schedules", _SEE, "List, add, pause, resume, run and remove schedules."),
     "limits": Entry("bailiwick.cli.limits", _SEE, "Bound or stop an organization, a kind or an agent."),
+    "budgets": Entry("bailiwick.cli.budgets", _SEE, "Bound the money and tokens that agents and runs spend."),
     "backtest": Entry("bailiwick.cli.backtest", _SEE, "Score the agents' decisions against closed issues."),
     "orgs": Entry("bailiwick.cli.orgs", _KEEP, "List, create and set up organizations."),
     "users": Entry("bailiwick.cli.users", _KEEP, "List, create and disable users; make links to get in."),

@@ -154,6 +154,9 @@ _WITHOUT: dict[str, str] = {
     "quotas": "figures",
     "quota_crossings": "figures",
     "usage_days": "figures",
+    **dict.fromkeys(
+        ("budgets", "budget_accounts", "budget_reservations", "budget_holds", "budget_crossings"), "figures"
+    ),
     "usage_increments": "figures",
     "usage_sources": "names of meters",
     "unmetered_kinds": "names of kinds of task",
