@@ -3,6 +3,7 @@
 from bailiwick.authority.authority import Authority
 from bailiwick.authority.deciding import decide
 from bailiwick.authority.model import ApprovalTerms, Budget, Decision, EffectClass, Opinion, Outcome, Proposal
+from bailiwick.authority.policies import Policies, PolicyRecord
 
 __all__ = [
     "ApprovalTerms",
@@ -12,6 +13,8 @@ __all__ = [
     "EffectClass",
     "Opinion",
     "Outcome",
+    "Policies",
+    "PolicyRecord",
     "Proposal",
     "decide",
 ]

@@ -8,7 +8,7 @@ from bailiwick.authority.deciding import decide
 from bailiwick.authority.decisions import record_decision
 from bailiwick.authority.given import Given
 from bailiwick.authority.model import Budget, Decision, EffectClass, Proposal
-from bailiwick.authority.policy.policies import Policies
+from bailiwick.authority.policies import Policies
 from bailiwick.authority.voices import DEFAULT_LEVEL
 from bailiwick.storage import Database, Row
 from bailiwick.storage.connections import Connection

@@ -74,7 +74,11 @@ def decide(
     if unknown is not None or level is None:
         return _refused(unknown, policy, ceiling)
     around = Circumstances(proposal, level, consent=consent, organization=tuple(organization))
-    spoken = [*_spoken(policy, around, is_ceiling=False), *_spoken(ceiling, around, is_ceiling=True)]
+    undetermined: list[str] = []
+    spoken = [
+        *_spoken(policy, around, undetermined, is_ceiling=False),
+        *_spoken(ceiling, around, undetermined, is_ceiling=True),
+    ]
     floor = floor_voice(proposal, _permission(spoken, proposal))
     free_text = free_text_voice(proposal)
     general = [
@@ -106,6 +110,7 @@ def decide(
         considered=tuple(sorted(opinions, key=_order)),
         voice=winner.voice,
         ceiling_version=ceiling.policy.version,
+        undetermined=tuple(sorted(undetermined)),
     )
 
 
@@ -117,10 +122,13 @@ def _refused(unknown: Opinion | None, policy: RuleIndex, ceiling: RuleIndex) -> 
     )  # fmt: skip
 
 
-def _spoken(index: RuleIndex, around: Circumstances, *, is_ceiling: bool) -> list[_Spoken]:
+def _spoken(index: RuleIndex, around: Circumstances, undetermined: list[str], *, is_ceiling: bool) -> list[_Spoken]:
     found: list[_Spoken] = []
     for match in index.matching(around):
         rule = match.rule
+        if not match.speaks:
+            undetermined.append(f"{rule.name}: cannot determine: {match.unknown} missing")
+            continue
         reason = rule.because or "its conditions hold"
         terms = rule.terms or index.policy.approval
         if match.unknown is not None:

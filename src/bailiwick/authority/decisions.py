@@ -20,7 +20,7 @@ from bailiwick.telemetry.redacting import redacted_json
 _COLUMNS = (
     "id, task_id, agent_id, agent_kind, tool, effect_class, target, price, labels, risk, score, confidence, outcome, "
     "voice, rule, reason, policy_version, ceiling_version, level, terms, notice, is_shadow, considered, "
-    "proposed_because, decided_at"
+    "undetermined, proposed_because, decided_at"
 )
 
 
@@ -51,6 +51,7 @@ class RecordedDecision:
     notice: bool
     is_shadow: bool
     considered: tuple[Opinion, ...]
+    undetermined: tuple[str, ...]
     proposed_because: str
     decided_at: datetime
 
@@ -136,6 +137,7 @@ async def record_decision(connection: Connection, proposal: Proposal, decision: 
         "notice": decision.notice,
         "shadow": decision.is_shadow,
         "considered": _document([asdict(opinion) for opinion in decision.considered]),
+        "undetermined": list(decision.undetermined),
         "because": proposal.reason,
         # Without secrets, as all that is stored.
         "proposal": redacted_json(encode(proposal_document(proposal), what="a proposal")).decode(),
@@ -149,7 +151,7 @@ async def record_decision(connection: Connection, proposal: Proposal, decision: 
         "%(task)s, %(agent)s, %(agent_kind)s, %(tool)s, %(class)s, %(target)s, %(price)s, %(labels)s, %(risk)s, "
         "%(score)s, %(confidence)s, "
         "%(outcome)s, %(voice)s, %(rule)s, %(reason)s, %(version)s, %(ceiling)s, %(level)s, %(terms)s::jsonb, "
-        "%(notice)s, %(shadow)s, %(considered)s::jsonb, %(because)s, "
+        "%(notice)s, %(shadow)s, %(considered)s::jsonb, %(undetermined)s, %(because)s, "
         "%(proposal)s::jsonb, %(given)s::jsonb, %(at)s)",
         values,
     )
@@ -165,6 +167,7 @@ def _decision(row: Row) -> RecordedDecision:
         **row,
         "labels": tuple(row["labels"]),
         "terms": None if terms is None else ApprovalTerms(**{**terms, "roles": tuple(terms["roles"])}),
+        "undetermined": tuple(row["undetermined"]),
         "considered": tuple(Opinion(**one) for one in row["considered"]),
     }
     return RecordedDecision(**fields)

@@ -100,7 +100,8 @@ class Decision:
     ``level`` is the agent's autonomy (1 to 5) at that moment; ``is_shadow``
     marks a refusal that only records what the agent would have done. ``notice``
     tells people about what was allowed. ``considered`` is everything that was
-    said, the deciding opinion included. ``policy_version`` and
+    said, the deciding opinion included; ``undetermined`` the rules that would
+    have allowed if what they ask were known. ``policy_version`` and
     ``ceiling_version`` are 0 where there is no policy.
     """
 
@@ -116,6 +117,7 @@ class Decision:
     considered: tuple[Opinion, ...] = ()
     voice: Voice = "level"
     ceiling_version: int = 0
+    undetermined: tuple[str, ...] = ()
 
     @property
     def policy_mark(self) -> str:

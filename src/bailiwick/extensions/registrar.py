@@ -10,10 +10,9 @@ from bailiwick.agents.work import agent_task_kind
 from bailiwick.audit import AuditLog
 from bailiwick.audit.alarms import Alarms
 from bailiwick.audit.roots import AuditRoots
-from bailiwick.authority import Authority
+from bailiwick.authority import Authority, Policies
 from bailiwick.authority.autonomy import AgentVersions, Autonomy
 from bailiwick.authority.budgets import Budgets
-from bailiwick.authority.policy import Policies
 from bailiwick.connectors.connections import Connections
 from bailiwick.events import EventLog, EventRegistry, EventType
 from bailiwick.events.reader import EventReader, Retention

@@ -11,10 +11,9 @@ from bailiwick.audit import SYSTEM, Actor, AuditLog
 from bailiwick.audit.alarms import Alarm, Alarms
 from bailiwick.audit.keys import AuditKeys
 from bailiwick.audit.roots import AuditRoots
-from bailiwick.authority import Authority
+from bailiwick.authority import Authority, Policies
 from bailiwick.authority.autonomy import Autonomy
 from bailiwick.authority.budgets import Budgets
-from bailiwick.authority.policy import Policies
 from bailiwick.connectors.connections import Connections
 from bailiwick.connectors.intake import Intake
 from bailiwick.events import EventLog

@@ -145,9 +145,15 @@ def _argument(arguments: Any, path: tuple[str, ...]) -> Any:
     return arguments
 
 
+def tagged(value: str | float) -> tuple[str, str | float]:
+    """Return a value with its kind, for Python takes true for 1."""
+    kind = "text" if isinstance(value, str) else "flag" if isinstance(value, bool) else "number"
+    return kind, value
+
+
 def _value_check(wanted: Any) -> Callable[[Any], bool | None]:
     if isinstance(wanted, frozenset):
-        return lambda value: (type(value), value) in wanted if isinstance(value, str | int | float | bool) else None
+        return lambda value: tagged(value) in wanted if isinstance(value, str | int | float) else None
     checks = tuple((COMPARISONS[name], bound) for name, bound in wanted)
 
     def holds(value: Any) -> bool | None:

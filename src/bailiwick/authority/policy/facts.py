@@ -15,8 +15,6 @@ class PolicyFact(BaseModel):
     version: int
     digest: str
     rules: int
-    # Whose: the organization's own, or the ceiling that holds for all of them.
-    is_ceiling: bool = False
 
 
 EVENT_TYPES: tuple[EventType, ...] = (EventType(POLICY_CHANGED, 1, PolicyFact, is_internal=True),)

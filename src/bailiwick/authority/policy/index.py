@@ -18,10 +18,15 @@ _KEYS = ("agent_id", "agent_name", "target", "agent_kind")
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A rule that speaks; ``unknown`` names the condition that could not be determined, if one could not."""
+    """A rule that speaks, or that would if ``unknown`` could be determined: then it is one that allows."""
 
     rule: Rule
     unknown: str | None = None
+
+    @property
+    def speaks(self) -> bool:
+        """Tell whether the rule takes part: one that allows does so only where all it asks is known."""
+        return self.unknown is None or self.rule.outcome != "allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class _Ready:
     key: tuple[str, tuple[str, ...]] | None
 
     def match(self, around: Circumstances) -> Match | None:
-        """Ask every condition. What is undetermined counts as fulfilled where the rule restricts, and not otherwise."""
+        """Ask every condition; one that cannot be determined is noted, one that does not hold ends it."""
         unknown = None
         for name, predicate in self.predicates:
             holds = predicate(around)
@@ -41,8 +46,6 @@ class _Ready:
                 return None
             if holds is None:
                 unknown = name
-        if unknown is not None and self.rule.outcome == "allow":
-            return None
         return Match(self.rule, unknown)
 
 
@@ -89,7 +92,7 @@ class RuleIndex:
             self._add(rule)
 
     def matching(self, around: Circumstances) -> list[Match]:
-        """Return every rule that speaks about a proposal, in no particular order."""
+        """Return every rule none of whose conditions is known not to hold, in no particular order."""
         proposal = around.proposal
         key = (proposal.tool, proposal.effect_class)
         bucket = self._buckets.get(key)

@@ -64,6 +64,8 @@ create table decisions (
     is_shadow boolean not null,
     -- Every voice that spoke: [{voice, rule, outcome, reason}].
     considered jsonb not null,
+    -- Rules that would have allowed it, had what they ask been known.
+    undetermined text[] not null default '{}',
     proposed_because text not null default '',
     -- All that the decision was made from, so that another policy can be tried on it: the proposal in
     -- full, and what stood around it (level, consent, budget, remembered rule).

@@ -1,0 +1,264 @@
+"""Policies as rows: put in force by a new version, never changed."""
+
+import asyncio
+import difflib
+import hashlib
+from collections import OrderedDict
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import LiteralString
+from uuid import UUID
+
+import psycopg
+
+from bailiwick.audit import Act, Actor, AuditLog
+from bailiwick.authority.cases import explained, run_cases
+from bailiwick.authority.policy.entries import PolicySyntaxError
+from bailiwick.authority.policy.facts import POLICY_CHANGED
+from bailiwick.authority.policy.index import NO_POLICY, RuleIndex
+from bailiwick.authority.policy.model import Policy
+from bailiwick.authority.policy.reading import read_policy
+from bailiwick.events import EventLog, NewEvent
+from bailiwick.kernel.errors import ConflictError, InternalError, InvalidInputError, NotFoundError
+from bailiwick.kernel.ids import INSTALLATION
+from bailiwick.storage import Database, Row
+from bailiwick.storage.connections import Connection
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+
+_COMPILED = 256
+_MAX_NOTE = 2_000
+_SHOWN_FAILURES = 10
+_WRITTEN: LiteralString = "organization_id, version, source, digest, note, put_by_kind, put_by_id, put_by_name"
+_COLUMNS: LiteralString = f"{_WRITTEN}, put_at"
+
+
+class PolicyTestsFailedError(InvalidInputError):
+    """A policy's own tests do not come out as they promise, so it is not put in force."""
+
+    code = "policy.tests_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRecord:
+    """A version of a policy, as it was written; ``digest`` is the SHA-256 of its text."""
+
+    organization_id: str
+    version: int
+    source: str
+    digest: str
+    note: str | None
+    put_by_kind: str
+    put_by_id: str
+    put_by_name: str
+    put_at: datetime
+
+
+class Policies:
+    """The policies of all organizations; that of INSTALLATION is the ceiling, which holds for every one.
+
+    A version never changes, so what was compiled of it is remembered.
+    """
+
+    def __init__(self, database: Database, audit: AuditLog, events: EventLog) -> None:
+        self._database = database
+        self._audit = audit
+        self._events = events
+        self._compiled: OrderedDict[tuple[str, int], RuleIndex] = OrderedDict()
+
+    async def put(
+        self, organization_id: str, source: str, *, actor: Actor, note: str | None = None, based_on: int | None = None
+    ) -> PolicyRecord:
+        """Put a policy in force as the next version and return it; the same text again changes nothing.
+
+        ``based_on`` is the version that the writer saw, 0 for none. In the same
+        transaction ``policy.changed`` is published (not of the ceiling, which
+        is nobody's) and the act is audited.
+
+        Raises:
+            PolicySyntaxError: with every fault and its line.
+            PolicyTestsFailedError: its own tests fail; the message says which and how.
+            ConflictError: another version is in force than the one it is based on.
+        """
+        if note is not None and len(note) > _MAX_NOTE:
+            raise InvalidInputError(f"a note has at most {_MAX_NOTE:,} characters")
+        is_ceiling = organization_id == INSTALLATION
+        policy = await asyncio.to_thread(checked_policy, source, is_ceiling=is_ceiling)
+        digest = hashlib.sha256(source.encode()).hexdigest()
+        try:
+            async with self._database.transaction(organization_id) as connection:
+                before = await _newest(connection, organization_id)
+                in_force = 0 if before is None else before.version
+                if based_on is not None and based_on != in_force:
+                    raise ConflictError(
+                        f"version {in_force} is in force by now, not {based_on}; look at what changed with "
+                        f"bailiwick policy diff {based_on} {in_force}, and put yours again"
+                    )
+                if before is not None and before.digest == digest:
+                    return before
+                new = PolicyRecord(
+                    organization_id, in_force + 1, source, digest, note, actor.kind, actor.id, actor.name,
+                    datetime.now(UTC),
+                )  # fmt: skip
+                made = await _insert(connection, new)
+                fact = {"version": made.version, "digest": digest, "rules": len(policy.rules)}
+                if not is_ceiling:
+                    await self._events.append(connection, organization_id, [NewEvent(POLICY_CHANGED, fact)])
+                old = None if before is None else {"version": before.version, "digest": before.digest}
+                act = Act(
+                    organization_id,
+                    POLICY_CHANGED,
+                    actor,
+                    f"policy:{made.version}",
+                    before=old,
+                    after=fact,
+                    reason=note,
+                )
+                await self._audit.record(act, connection=connection)
+        except psycopg.errors.UniqueViolation as error:
+            raise ConflictError("somebody put another version in this moment; look at it and try again") from error
+        self._events.announce()
+        return made
+
+    async def get(self, organization_id: str, version: int | None = None) -> PolicyRecord:
+        """Return a version, the one in force if none is named.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        async with self._database.transaction(organization_id) as connection:
+            found = (
+                await _newest(connection, organization_id)
+                if version is None
+                else await _version(connection, organization_id, version)
+            )
+        if found is None:
+            wanted = "no policy yet; put one with: bailiwick policy put FILE"
+            raise NotFoundError(wanted if version is None else f"no version {version} of this policy")
+        return found
+
+    async def history(self, organization_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[PolicyRecord]:
+        """Return a page of versions, newest first."""
+        limit = checked_limit(limit)
+        after = after_cursor(cursor)
+        # A cursor is an id, and a version is a number: it travels as one.
+        below = None if after is None else min(UUID(after).int, 2**31 - 1)
+        rows = await self._database.fetch_all(
+            f"select {_COLUMNS} from policies where organization_id = %(org)s "
+            "and (%(below)s::int is null or version < %(below)s) order by version desc limit %(limit)s",
+            {"org": organization_id, "below": below, "limit": limit + 1},
+            organization_id=organization_id,
+        )
+        found = [PolicyRecord(**row) for row in rows[:limit]]
+        return Page(found, cursor_of(str(UUID(int=found[-1].version))) if len(rows) > limit else None)
+
+    async def difference(self, organization_id: str, old: int, new: int | None = None) -> str:
+        """Return what changed between two versions as a unified diff; version 0 is empty, None the one in force."""
+        to = await self.get(organization_id, new)
+        before = "" if old == 0 else (await self.get(organization_id, old)).source
+        lines = difflib.unified_diff(
+            before.splitlines(), to.source.splitlines(), f"version {old}", f"version {to.version}", lineterm=""
+        )
+        return "\n".join(lines)
+
+    async def in_force(self, organization_id: str, connection: Connection) -> tuple[RuleIndex, RuleIndex]:
+        """Return an organization's rules and the ceiling's, as this transaction of the organization sees them.
+
+        Raises:
+            InternalError: what is in force cannot be read; nothing may be decided then.
+        """
+        cursor = await connection.execute("select own, ceiling from policy_versions()")
+        row = await cursor.fetchone()
+        assert row is not None
+        own = await self._index(organization_id, row["own"], connection)
+        return own, await self._index(INSTALLATION, row["ceiling"], connection)
+
+    async def _index(self, organization_id: str, version: int, connection: Connection) -> RuleIndex:
+        if version == 0:
+            return NO_POLICY
+        key = (organization_id, version)
+        known = self._compiled.get(key)
+        if known is not None:
+            self._compiled.move_to_end(key)
+            return known
+        is_ceiling = organization_id == INSTALLATION
+        source = await _source(connection, organization_id, version)
+        try:
+            made = await asyncio.to_thread(_compiled, source, version, is_ceiling=is_ceiling)
+        except PolicySyntaxError as error:
+            raise InternalError(
+                f"version {version} of the policy in force cannot be read, so nothing is decided; "
+                f"put a mended one with bailiwick policy put: {error}"
+            ) from error
+        self._compiled[key] = made
+        if len(self._compiled) > _COMPILED:
+            self._compiled.popitem(last=False)
+        return made
+
+
+async def _insert(connection: Connection, record: PolicyRecord) -> PolicyRecord:
+    """Write a version; its time is the database's."""
+    cursor = await connection.execute(
+        f"insert into policies ({_WRITTEN}) values (%(organization_id)s, %(version)s, %(source)s, %(digest)s, "
+        f"%(note)s, %(put_by_kind)s, %(put_by_id)s, %(put_by_name)s) returning {_COLUMNS}",
+        asdict(record),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return PolicyRecord(**row)
+
+
+def checked_policy(source: str, *, is_ceiling: bool = False) -> Policy:
+    """Return a policy that may be put in force: readable, and its own tests pass.
+
+    Raises:
+        PolicySyntaxError: with every fault and its line.
+        PolicyTestsFailedError: with the tests that fail, and how.
+    """
+    if "\x00" in source:
+        raise PolicySyntaxError("a policy is text; this holds a zero byte")
+    policy = read_policy(source, is_ceiling=is_ceiling)
+    report = run_cases(policy, is_ceiling=is_ceiling)
+    if not report.is_passed:
+        failures = report.failures
+        lines = [line for result in failures[:_SHOWN_FAILURES] for line in explained(result)]
+        raise PolicyTestsFailedError(
+            f"{len(failures)} of {len(report.results)} of the policy's own tests fail, so it is not put in force:\n"
+            + "\n".join(lines)
+        )
+    return policy
+
+
+def _compiled(source: str, version: int, *, is_ceiling: bool) -> RuleIndex:
+    return RuleIndex(read_policy(source, version=version, is_ceiling=is_ceiling))
+
+
+async def _source(connection: Connection, organization_id: str, version: int) -> str:
+    if organization_id == INSTALLATION:
+        cursor = await connection.execute("select policy_ceiling(%s) as source", (version,))
+    else:
+        cursor = await connection.execute(
+            "select source from policies where organization_id = %s and version = %s", (organization_id, version)
+        )
+    row = await cursor.fetchone()
+    assert row is not None
+    return row["source"]
+
+
+async def _newest(connection: Connection, organization_id: str) -> PolicyRecord | None:
+    cursor = await connection.execute(
+        f"select {_COLUMNS} from policies where organization_id = %s order by version desc limit 1",
+        (organization_id,),
+    )
+    return _found(await cursor.fetchone())
+
+
+async def _version(connection: Connection, organization_id: str, version: int) -> PolicyRecord | None:
+    cursor = await connection.execute(
+        f"select {_COLUMNS} from policies where organization_id = %s and version = %s",
+        (organization_id, version),
+    )
+    return _found(await cursor.fetchone())
+
+
+def _found(row: Row | None) -> PolicyRecord | None:
+    return None if row is None else PolicyRecord(**row)
