@@ -14,6 +14,8 @@ from bailiwick.authority import Authority, Policies
 from bailiwick.authority.autonomy import AgentVersions, Autonomy
 from bailiwick.authority.budgets import Budgets
 from bailiwick.connectors.connections import Connections
+from bailiwick.effects import Tool, ToolRegistry
+from bailiwick.effects.ledger import Effects
 from bailiwick.events import EventLog, EventRegistry, EventType
 from bailiwick.events.reader import EventReader, Retention
 from bailiwick.events.rejections import Rejections
@@ -80,6 +82,7 @@ class Kernel:
     autonomy: Autonomy
     outcomes: Outcomes
     budgets: Budgets
+    effects: Effects
 
     @property
     def consents(self) -> Consents:
@@ -95,9 +98,12 @@ class Registry:
     kinds: KindRegistry = field(default_factory=KindRegistry)
     # From agent kind to the task kind it does.
     agent_kinds: dict[str, str] = field(default_factory=dict[str, str])
+    # The code of each kind of agent, by the task kind it does.
+    agents: dict[str, Agent[Any]] = field(default_factory=dict[str, Agent[Any]])
     # What makes an agent's version, by kind.
     agent_versions: AgentVersions = field(default_factory=AgentVersions)
     checks: CheckRegistry = field(default_factory=CheckRegistry)
+    tools: ToolRegistry = field(default_factory=ToolRegistry)
     schedules: list[tuple[NewSchedule, Scope]] = field(default_factory=list[tuple[NewSchedule, Scope]])
     staff: list[NewAgent] = field(default_factory=list[NewAgent])
     # What is done ahead in every process that starts a worker.
@@ -143,13 +149,18 @@ class Registrar:
 
     def agent(self, agent_class: type[Agent[Any]]) -> None:
         """Add a kind of agent; its work becomes the task kind ``<kind>.work``."""
+        made = self._registry.agents[agent_class.task_kind()] = agent_class(self.kernel.database)
         self._registry.agent_kinds[agent_class.kind] = agent_class.task_kind()
         self._registry.agent_versions.register(agent_class.kind, agent_class.behaviour)
-        self._registry.kinds.register(agent_task_kind(agent_class(self.kernel.database), self.kernel.directory))
+        self._registry.kinds.register(agent_task_kind(made, self.kernel.directory))
 
     def check(self, check: Check[Any]) -> None:
         """Add a way to look later whether something worked."""
         self._registry.checks.register(check)
+
+    def tool(self, tool: Tool[Any]) -> None:
+        """Add a tool: one thing that agents can do outside, once there is authority for it."""
+        self._registry.tools.register(tool)
 
     def staff(self, agent: NewAgent) -> None:
         """Give every new organization an agent."""

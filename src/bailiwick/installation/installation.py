@@ -16,6 +16,9 @@ from bailiwick.authority.autonomy import Autonomy
 from bailiwick.authority.budgets import Budgets
 from bailiwick.connectors.connections import Connections
 from bailiwick.connectors.intake import Intake
+from bailiwick.effects.acting import EffectActing
+from bailiwick.effects.approving import NobodyToAsk
+from bailiwick.effects.ledger import Effects
 from bailiwick.events import EventLog
 from bailiwick.events.reader import EventReader, Retention
 from bailiwick.events.rejections import Rejections
@@ -25,16 +28,7 @@ from bailiwick.extensions import (
     Kernel,
     Registrar,
     Registry,
-    connectors,
-    find_extensions,
-    outcomes,
     register_extensions,
-)
-from bailiwick.extensions import (
-    authority as authority_extension,
-)
-from bailiwick.extensions import (
-    privacy as privacy_extension,
 )
 from bailiwick.identity import Keys, Organization, Organizations, ServiceAccounts, Sessions, SigningKeys
 from bailiwick.identity.login.password_resets import PasswordResets
@@ -47,6 +41,7 @@ from bailiwick.identity.quotas import Metering, Plans, Quotas, RateLimiter
 from bailiwick.identity.quotas.keeper import QuotaKeeper
 from bailiwick.installation.collector import relax_collector
 from bailiwick.installation.hiding import hide_secrets_of
+from bailiwick.installation.installed import installed
 from bailiwick.installation.master_key import master_key_source
 from bailiwick.installation.recovery import archive_of, backups_of
 from bailiwick.installation.settings import Settings
@@ -54,15 +49,14 @@ from bailiwick.installation.warming import Warming
 from bailiwick.installation.ways_in import WaysIn
 from bailiwick.kernel.errors import ConflictError
 from bailiwick.kernel.ids import INSTALLATION
-from bailiwick.orchestrator import OrchestratorExtension
 from bailiwick.orchestrator.auditing import event_of
 from bailiwick.orchestrator.quotas import QuotaTeller
 from bailiwick.outbound import AllowList
 from bailiwick.outcomes import Expecting, Outcomes
 from bailiwick.privacy import Privacy
+from bailiwick.replay.exporting import RunExporter
 from bailiwick.storage import Database, migrate
 from bailiwick.storage.embedded import EmbeddedServer
-from bailiwick.storage.embedded_folder import default_data_dir
 from bailiwick.storage.roles import application_url
 from bailiwick.storage.waking import ERASED, Wakeups
 from bailiwick.tasks import TaskQueue, Upkeep, Worker, WorkerSettings
@@ -139,12 +133,8 @@ class Installation:
             wakeups=self.wakeups, data_map=registry.data_map, admin_url=admin_url,
         )  # fmt: skip
         self.events.guard = self.privacy.consents.require
-        self.policies = Policies(self.database, self.audit, self.events)
-        self.authority = Authority(self.database, self.policies, consents=self.privacy.consents.is_granted)
-        self.autonomy = Autonomy(self.database, self.audit, self.events, registry.agent_versions)
-        self.authority.levels = self.autonomy
-        self.budgets = Budgets(self.database, self.events, self.audit)
-        self.outcomes = Outcomes(self.database)
+        self._furnish_authority()
+        self.runs = RunExporter(self.database, self.audit, self.audit_roots)
         self.ways_in = WaysIn(self)
         self.rates = RateLimiter(url)
         self.metering = Metering(self.database)
@@ -173,22 +163,7 @@ class Installation:
         settings = settings or Settings()
         async with _database_urls(settings, progress) as (url, admin_url):
             hide_secrets_of(settings, (url, admin_url))
-            found, failed = find_extensions()
-            orchestrator = OrchestratorExtension(
-                health_seconds=settings.health_seconds,
-                retention_months=settings.retention_months,
-                backs_up=settings.backup_dir is not None,
-                data_folder=None if settings.database_url else settings.data_dir or default_data_dir(),
-            )
-            extensions = [
-                connectors.extension,
-                privacy_extension.extension,
-                authority_extension.extension,
-                outcomes.extension,
-                orchestrator,
-                *found,
-                *extra,
-            ]
+            extensions, failed = installed(settings, extra)
             folders = [extension.migrations for extension in extensions if extension.migrations is not None]
             progress("checking the database's schema")
             await asyncio.to_thread(migrate, admin_url, locations=folders)
@@ -253,7 +228,11 @@ class Installation:
             self.url,
             self.registry.kinds,
             EngineServices(
-                self.queue, self.events, self.database, expecting=Expecting(self.database, self.registry.checks)
+                self.queue,
+                self.events,
+                self.database,
+                self.acting(),
+                expecting=Expecting(self.database, self.registry.checks),
             ),
             self.wakeups,
             WorkerSettings(
@@ -296,18 +275,39 @@ class Installation:
         """Wait until what the worker's first work needs is loaded, for whoever measures work and not starting."""
         await self._warming.wait()
 
-    async def _start(self, extensions: Sequence[Extension], failed: Sequence[ExtensionStatus]) -> None:
-        await self.database.open()
-        await self.retention.prepare()
+    def _furnish_authority(self) -> None:
+        self.policies = Policies(self.database, self.audit, self.events)
+        self.authority = Authority(self.database, self.policies, consents=self.privacy.consents.is_granted)
+        self.authority.knows_tool = self.registry.tools.knows
+        self.autonomy = Autonomy(self.database, self.audit, self.events, self.registry.agent_versions)
+        self.authority.levels = self.autonomy
+        self.budgets = Budgets(self.database, self.events, self.audit)
+        self.outcomes = Outcomes(self.database)
+        self.effects = Effects(self.database, self.events, self.audit)
+
+    def acting(self) -> EffectActing:
+        """Return who carries out the effects of runs."""
+        return EffectActing(
+            self.database, self.registry.tools, self.effects, authority=self.authority, approvals=NobodyToAsk(),
+            budgets=self.budgets,
+        )  # fmt: skip
+
+    def register(self, extensions: Sequence[Extension], failed: Sequence[ExtensionStatus]) -> None:
+        """Let each extension register, which needs no database; done by ``open``."""
         kernel = Kernel(
             self.database, self.events, self.event_reader, self.retention, self.queue, self.tasks,
             self.limits, self.schedules, self.directory, self.organizations, self.rejections, self.connections,
             self.registry, self.outbound, self.backups, self.audit, self.audit_roots, self.alarms,
             self.privacy, self.sessions, self.policies, self.authority, self.autonomy, self.outcomes,
-            self.budgets,
+            self.budgets, self.effects,
         )  # fmt: skip
         self.extensions = [*register_extensions(extensions, Registrar(self.registry, kernel)), *failed]
         self.registry.failed += [f"{one.name}: {one.error}" for one in self.extensions if one.state == "failed"]
+
+    async def _start(self, extensions: Sequence[Extension], failed: Sequence[ExtensionStatus]) -> None:
+        await self.database.open()
+        await self.retention.prepare()
+        self.register(extensions, failed)
         await self.metering.keep_kinds(self.registry.kinds.metered())
         for forget in self.registry.forgetters:
             self.wakeups.listen(ERASED, forget)
