@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Entry] = {
     "events": Entry("bailiwick.cli.events", _SEE, "List, show and follow events."),
     "issues": Entry("bailiwick.cli.issues", _SEE, "List, show and release issues."),
     "trace": Entry("bailiwick.cli.trace", _SEE, "Show everything that followed from an event, task or issue."),
+    "run": Entry("bailiwick.cli.run", _SEE, "Export one run to a file, step through it, keep it as a test."),
     "schedules": Entry("bailiwick.cli.schedules", _SEE, "List, add, pause, resume, run and remove schedules."),
     "limits": Entry("bailiwick.cli.limits", _SEE, "Bound or stop an organization, a kind or an agent."),
     "budgets": Entry("bailiwick.cli.budgets", _SEE, "Bound the money and tokens that agents and runs spend."),

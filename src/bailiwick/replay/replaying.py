@@ -19,7 +19,7 @@ from bailiwick.kernel.errors import BailiwickError, DatabaseUnavailableError
 from bailiwick.replay.recording import RecordedRun
 from bailiwick.storage.rows import RowFields
 from bailiwick.tasks import NewTask, Run, TaskOutcome
-from bailiwick.tasks.acting import Acting, Expectation, Expecting, NoActing
+from bailiwick.tasks.acting import Acting, Effect, Expectation, Expecting, NoActing
 from bailiwick.tasks.failures import error_record
 from bailiwick.tasks.journal import Journal, JournalEntry
 from bailiwick.tasks.model import Handler
@@ -122,6 +122,14 @@ class ReplayedRun(Run):
         if stated is not None:
             now = {"claim": expectation.claim, "arguments": dict(expectation.arguments)}
             self._compare("expects", stated, now)
+
+    def compare_effect(self, effect: Effect, schema: type[BaseModel] | None) -> None:
+        """Stop the replay where another effect is proposed than was recorded in this place."""
+        entry = self._entry("step", f"propose {effect.tool}")
+        was = next((one for one in self.recording.effects if one["seq"] == self._seq), None)
+        if entry is not None and was is not None:
+            self._compare(f"proposes {effect.tool} with", was["arguments"], effect.arguments, schema)
+            self._compare(f"proposes {effect.tool} because of", was["reason"], effect.reason)
 
     def diverge(self, recorded: Any, now: Any, detail: str) -> NoReturn:
         """Stop the replay at this step, with both sides."""
