@@ -107,7 +107,7 @@ def open_archive(
 
 
 @app.command("test")
-def test_archives(
+def check_recordings(
     path: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="An archive, or a folder of them.")],
     *,
     save: Annotated[
