@@ -35,6 +35,10 @@ class ToolRegistry:
             raise UnknownKindError(f"no tool {name!r}; there are: {', '.join(sorted(self._tools)) or 'none'}")
         return tool
 
+    def knows(self, name: str) -> bool:
+        """Tell whether there is a tool of that name."""
+        return name in self._tools
+
     def all(self) -> list[Tool[Any]]:
         """Return every tool, by name."""
         return [self._tools[name] for name in sorted(self._tools)]

@@ -42,6 +42,7 @@ class Effect:
     ``reason`` tells an approver why. ``confidence`` (0 to 1) and ``factors``
     are inputs of policy rules where the handler knows them; ``subject`` is the
     person whose data the change processes for ``purpose``, as a ``Concern`` names one.
+    ``reverts`` is the id of an effect that this one takes back.
     """
 
     tool: str
@@ -52,6 +53,7 @@ class Effect:
     factors: Mapping[str, Any] | None = None
     subject: str | None = None
     purpose: str | None = None
+    reverts: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

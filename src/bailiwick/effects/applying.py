@@ -1,0 +1,250 @@
+"""The step that changes something outside: once, only as it was decided, and never blindly again."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from pydantic import BaseModel
+
+from bailiwick.authority.budgets import Budgets
+from bailiwick.effects.digest import digest_of
+from bailiwick.effects.ledger import Effects
+from bailiwick.effects.model import Undo, Verdict
+from bailiwick.effects.moves import Ending, kept
+from bailiwick.effects.proposing import budget_key
+from bailiwick.effects.record import EffectRecord
+from bailiwick.effects.registry import ToolRegistry
+from bailiwick.effects.seeing import Seen, look, plain
+from bailiwick.effects.tool import Call, Tool
+from bailiwick.kernel.errors import BailiwickError, ConflictError
+from bailiwick.tasks import LeaseLostError, Run
+
+log = structlog.get_logger(__name__)
+
+STALE = "stale"
+"""No state of an effect: it was declined because something moved, and may be proposed anew."""
+
+# The clocks of two machines may differ, and an answer be on its way.
+_MARGIN = timedelta(seconds=1)
+
+
+class Applying:
+    """Carries out what may be carried out, records what came of it, and finds out what came of it after a crash."""
+
+    def __init__(self, effects: Effects, tools: ToolRegistry, budgets: Budgets) -> None:
+        self._effects = effects
+        self._moves = effects.moves
+        self._tools = tools
+        self._budgets = budgets
+
+    async def apply(self, run: Run, effect_id: str, arguments: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out an effect and return ``{effect_id, state, reason, result}``; safe to call again after any crash.
+
+        Raises:
+            LeaseLostError: the task was taken from this worker.
+            ConflictError: the effect is another task's.
+            Exception: the tool failed so that it may be tried again; nothing was applied, or that will be found out.
+        """
+        effect = await self._effects.get(run.task.organization_id, effect_id)
+        if effect.task_id != run.task.id:
+            raise ConflictError(
+                f"effect {effect.id} is that of task {effect.task_id}; fork from before the step that proposes it"
+            )
+        if effect.state in ("proposed", "awaiting", "executing"):
+            await self._carry_out(run, effect, arguments)
+            effect = await self._effects.get(effect.organization_id, effect.id)
+        if effect.state == "applied" and not effect.evidence:
+            await self._verify(effect, arguments)
+            effect = await self._effects.get(effect.organization_id, effect.id)
+        return outcome_of(effect)
+
+    async def _carry_out(self, run: Run, effect: EffectRecord, given: BaseModel | Mapping[str, Any]) -> None:
+        tool = self._tools.get(effect.tool)
+        arguments = self._tools.arguments(tool, given)
+        call: Call[Any] = Call(effect.organization_id, arguments, effect.id, effect.began_at or datetime.now(UTC))
+        goes_on = False
+        if effect.state == "executing":
+            if tool.recovery == "none":
+                problem = "the worker was lost while it was carried out, and nobody can tell whether it took effect"
+                await self._end(run, effect, Ending("unknown", problem=problem))
+                return
+            if tool.recovery == "findable":
+                found = await self._find(effect, tool, call)
+                if found is not None:
+                    await self._applied(run, effect, tool, call, found)
+                    return
+            goes_on = tool.recovery == "idempotent"
+        if await self._begin(run, effect, tool, arguments, goes_on=goes_on):
+            await self._call(run, effect, tool, call)
+
+    async def _begin(
+        self, run: Run, effect: EffectRecord, tool: Tool[Any], arguments: BaseModel, *, goes_on: bool
+    ) -> bool:
+        """Begin, if everything is as it was decided; else give it up and say why."""
+        if not goes_on:
+            seen = await look(
+                tool, arguments, effect.organization_id, key=effect.id, since=effect.began_at or datetime.now(UTC)
+            )
+            moved = _moved(effect, seen)
+            if moved is not None:
+                await self._give_up(run, effect, f"{STALE}: {moved}")
+                return False
+            await self._reserve(effect)
+        if effect.arguments == plain(arguments):
+            answer = await self._moves.begin(effect, run.task.fence, _digest(effect), goes_on=goes_on)
+        else:
+            answer = "refused"
+        if answer == "lost":
+            raise LeaseLostError(f"task {run.task.id} was taken from this worker before effect {effect.id} began")
+        if answer == STALE:
+            await self._give_up(run, effect, f"{STALE}: the policy has changed since")
+        elif answer == "refused":
+            problem = "what is stored is not what was decided about; nothing was done"
+            await self._give_up(run, effect, problem, is_breach=True)
+        elif answer != "begun":
+            log.warning("effect moved by another hand", effect_id=effect.id)
+        return answer == "begun"
+
+    async def _give_up(self, run: Run, effect: EffectRecord, problem: str, *, is_breach: bool = False) -> None:
+        if effect.state == "executing":
+            problem = f"{problem}; it was interrupted before it took effect"
+            await self._end(run, effect, Ending("failed", problem=problem))
+            return
+        await self._release(effect)
+        if not await self._moves.decline(effect, problem, fence=run.task.fence, is_breach=is_breach):
+            raise LeaseLostError(
+                f"task {run.task.id} was taken from this worker before effect {effect.id} was given up"
+            )
+
+    async def _call(self, run: Run, effect: EffectRecord, tool: Tool[Any], call: Call[Any]) -> None:
+        try:
+            async with asyncio.timeout(tool.timeout_seconds):
+                result = await tool.apply(call)
+        except Exception as error:
+            if isinstance(error, BailiwickError) and not error.retryable:
+                await self._end(run, effect, Ending("failed", problem=str(error)))
+                return
+            if tool.recovery != "none":
+                # The task's retry policy goes on; the next attempt finds it executing and out what came of it.
+                raise
+            log.warning("outcome of an effect unknown", effect_id=effect.id, tool=tool.name, error=repr(error))
+            problem = (
+                f"the call broke off ({error or type(error).__name__}), and nobody can tell whether it took effect"
+            )
+            await self._end(run, effect, Ending("unknown", problem=problem))
+            return
+        await self._applied(run, effect, tool, call, result)
+
+    async def _find(self, effect: EffectRecord, tool: Tool[Any], call: Call[Any]) -> Any | None:
+        """Look for an earlier call; None only once that call can no longer be under way."""
+        async with asyncio.timeout(tool.timeout_seconds):
+            found = await tool.find(call)
+        if found is not None or effect.called_at is None:
+            return found
+        over_at = effect.called_at + timedelta(seconds=tool.timeout_seconds) + _MARGIN
+        remaining = (over_at - datetime.now(UTC)).total_seconds()
+        if remaining <= 0:
+            return None
+        await asyncio.sleep(remaining)
+        async with asyncio.timeout(tool.timeout_seconds):
+            return await tool.find(call)
+
+    async def _applied(self, run: Run, effect: EffectRecord, tool: Tool[Any], call: Call[Any], result: Any) -> None:
+        undo = _undo(effect, tool, call, result)
+        within = None if undo is None or undo.within is None else undo.within.total_seconds()
+        await self._end(run, effect, Ending("applied", _keepable(result), undo=_document(undo), undo_seconds=within))
+
+    async def _end(self, run: Run, effect: EffectRecord, ending: Ending) -> None:
+        if not await self._moves.end(effect, ending, fence=run.task.fence):
+            raise LeaseLostError(
+                f"task {run.task.id} was taken from this worker before it was recorded what came of effect {effect.id}"
+            )
+        if ending.state == "applied" and effect.price:
+            await self._budgets.settle(effect.organization_id, budget_key(effect.id), effect.price)
+        elif ending.state == "failed":
+            await self._release(effect)
+
+    async def _verify(self, effect: EffectRecord, given: BaseModel | Mapping[str, Any]) -> None:
+        """Let the tool look at what it did; without an expectation of later, that is the verdict."""
+        tool = self._tools.get(effect.tool)
+        call: Call[Any] = Call(
+            effect.organization_id, self._tools.arguments(tool, given), effect.id, effect.began_at or datetime.now(UTC)
+        )
+        try:
+            async with asyncio.timeout(tool.timeout_seconds):
+                verdict = await tool.verify(call, effect.result)
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from looking, what was done is done
+            log.warning("effect not verified", effect_id=effect.id, tool=tool.name, error=repr(error))
+            verdict = Verdict("unverifiable", {"error": str(error) or type(error).__name__})
+        await self._moves.see(effect, verdict, is_final=effect.expectation is None)
+
+    async def _reserve(self, effect: EffectRecord) -> None:
+        if effect.price and effect.approval_id is not None:
+            await self._budgets.reserve(
+                effect.organization_id, agent_id=effect.agent_id, task_id=effect.task_id, unit="money",
+                amount=effect.price, key=budget_key(effect.id), is_approved=True,
+            )  # fmt: skip
+
+    async def _release(self, effect: EffectRecord) -> None:
+        if effect.price:
+            await self._budgets.release(effect.organization_id, budget_key(effect.id))
+
+
+def outcome_of(effect: EffectRecord) -> dict[str, Any]:
+    """Return what a run is told of an effect, as it is journaled."""
+    reason = effect.problem or effect.reason
+    is_stale = effect.state in ("declined", "failed") and reason.startswith(f"{STALE}: ")
+    return {
+        "effect_id": effect.id,
+        "state": STALE if is_stale else effect.state,
+        "reason": reason,
+        "result": effect.result,
+    }
+
+
+def _moved(effect: EffectRecord, seen: Seen) -> str | None:
+    """Say what is no longer as it was decided, or None."""
+    if seen.problem is not None:
+        return seen.problem
+    if seen.tool.version != effect.tool_version:
+        return f"{effect.tool} is now version {seen.tool.version}, not {effect.tool_version}"
+    if seen.target != effect.target:
+        return f"the target is now {seen.target}, not {effect.target}"
+    if seen.price != effect.price:
+        return f"it now costs {seen.price}, not {effect.price}"
+    if seen.observed != effect.observed:
+        return f"{effect.target} has moved since"
+    return None
+
+
+def _digest(effect: EffectRecord) -> str:
+    """Return the digest of what is stored, to be held against the one that was decided about."""
+    return digest_of(
+        effect.tool, effect.tool_version, effect.arguments, target=effect.target, observed=effect.observed,
+        policy_version=effect.policy, price=effect.price,
+    )  # fmt: skip
+
+
+def _undo(effect: EffectRecord, tool: Tool[Any], call: Call[Any], result: Any) -> Undo | None:
+    try:
+        return tool.undo(call, effect.observed, result)
+    except Exception:
+        # What was done is done and must be recorded.
+        log.exception("no inverse of an effect", effect_id=effect.id, tool=tool.name)
+        return None
+
+
+def _document(undo: Undo | None) -> dict[str, Any] | None:
+    return None if undo is None else {"tool": undo.tool, "arguments": plain(undo.arguments), "limits": undo.limits}
+
+
+def _keepable(result: Any) -> Any:
+    """Return a result as far as it can be kept: that it was done must be recorded whatever the tool answered."""
+    try:
+        kept(result)
+    except BailiwickError as error:
+        log.warning("result of an effect not kept", error=str(error))
+        return {"not_kept": str(error)}
+    return result

@@ -1,0 +1,209 @@
+"""The moves of an effect's life: a state, its audit entry and its event, in one transaction each."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, LiteralString
+
+from bailiwick.audit import Act, Actor, AuditLog
+from bailiwick.effects.expecting import expect
+from bailiwick.effects.facts import EffectMoved
+from bailiwick.effects.model import Verdict
+from bailiwick.effects.record import EffectRecord
+from bailiwick.events import EventLog, NewEvent
+from bailiwick.kernel.documents import MAX_RESULT_BYTES, encode
+from bailiwick.storage import Database
+from bailiwick.storage.connections import Connection
+from bailiwick.tasks.acting import EffectState
+from bailiwick.telemetry.redacting import redacted, redacted_json
+
+_MAX_PROBLEM = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What came of a call. ``undo`` is the inverse as it is kept, possible for ``undo_seconds`` (None: for ever)."""
+
+    state: EffectState
+    result: Any = None
+    problem: str | None = None
+    undo: Mapping[str, Any] | None = None
+    undo_seconds: float | None = None
+
+
+class _RefusedError(Exception):
+    """The database refused a move, so nothing of its transaction may stay."""
+
+
+class Moves:
+    """Writes what becomes of effects. Each returns False where the database refuses: another hand was there first."""
+
+    def __init__(self, database: Database, events: EventLog, audit: AuditLog) -> None:
+        self._database = database
+        self._events = events
+        self._audit = audit
+
+    async def begin(self, effect: EffectRecord, fence: int, digest: str, *, goes_on: bool = False) -> str:
+        """Begin to execute; return ``begun`` or why not, as the database function ``effect_begin`` says."""
+        row = await self._database.fetch_one(
+            "select effect_begin(%s, %s, %s, %s) as answer",
+            (effect.id, fence, digest, goes_on),
+            organization_id=effect.organization_id,
+        )
+        return "moved" if row is None else str(row["answer"])
+
+    async def end(self, effect: EffectRecord, ending: Ending, *, fence: int | None) -> bool:
+        """Record what came of a call; what is expected of it is set up, what it takes back is marked.
+
+        Without a ``fence`` only where the effect's task is over.
+        """
+        is_inverse = ending.state == "applied" and effect.reverts is not None
+
+        async def write(connection: Connection) -> None:
+            if ending.state == "applied":
+                await expect(effect, connection)
+            await self.tell(effect, ending.state, ending.problem or effect.reason, connection)
+            actor = actor_of(effect)
+            await self._record(effect, ending.state, actor, ending.problem, connection)
+            if is_inverse:
+                await self._record_reverted(effect, actor, connection)
+            await _must(
+                connection,
+                "select effect_end(%s, %s, %s, %s::jsonb, %s, %s::jsonb, %s) as done",
+                (
+                    effect.id, fence, ending.state, kept(ending.result), problem_of(ending.problem),
+                    None if ending.undo is None else kept(ending.undo), ending.undo_seconds,
+                ),
+            )  # fmt: skip
+            if is_inverse:
+                await _must(connection, "select effect_revert(%s, %s) as done", (effect.reverts, effect.id))
+
+        return await self._together(effect, write)
+
+    async def decline(self, effect: EffectRecord, problem: str, *, fence: int | None, is_breach: bool = False) -> bool:
+        """Give up what was not begun; a breach, where what is stored is not what was decided, is audited."""
+
+        async def write(connection: Connection) -> None:
+            await self.tell(effect, "declined", problem, connection)
+            if is_breach:
+                await self._record(effect, "refused", actor_of(effect), problem, connection)
+            await _must(
+                connection, "select effect_decline(%s, %s, %s) as done", (effect.id, fence, problem_of(problem))
+            )
+
+        return await self._together(effect, write)
+
+    async def settle_unknown(self, effect: EffectRecord, state: str, *, actor: Actor, reason: str) -> bool:
+        """Write what a person says became of an effect, and wake the run that waits for it."""
+
+        async def write(connection: Connection) -> None:
+            if state == "applied":
+                await expect(effect, connection)
+            await self.tell(effect, "settled", reason, connection)
+            await self._record(effect, "settled", actor, reason, connection, after={"state": state})
+            await _must(
+                connection, "select effect_settle_unknown(%s, %s, %s) as done", (effect.id, state, problem_of(reason))
+            )
+
+        if not await self._together(effect, write):
+            return False
+        await self._database.fetch_one("select task_wake_from_history(%s::uuid[])", ([effect.task_id],))
+        self._events.announce()
+        return True
+
+    async def judge(
+        self, effect: EffectRecord, verdict: Verdict, *, is_final: bool = True, connection: Connection
+    ) -> bool:
+        """Keep what was seen of an applied effect; where that is final, it is the verdict."""
+        seen = {"at": datetime.now(UTC).isoformat(), "outcome": verdict.outcome, "evidence": verdict.evidence}
+        cursor = await connection.execute(
+            "select effect_judge(%s, %s, %s::jsonb) as done",
+            (effect.id, verdict.outcome if is_final else "applied", kept([seen])),
+        )
+        row = await cursor.fetchone()
+        if row is None or not row["done"]:
+            return False
+        if is_final:
+            await self.tell(effect, verdict.outcome, "", connection)
+        return True
+
+    async def see(self, effect: EffectRecord, verdict: Verdict, *, is_final: bool) -> bool:
+        """Keep, in a transaction of its own, what the tool itself saw right after the call."""
+        async with self._database.transaction(effect.organization_id) as connection:
+            return await self.judge(effect, verdict, is_final=is_final, connection=connection)
+
+    async def tell(self, effect: EffectRecord, what: str, reason: str, connection: Connection) -> None:
+        """Record the event of a move. Reads are not told: they change nothing, and there are many."""
+        if effect.effect_class == "read" and what not in ("unknown", "settled"):
+            return
+        fact = EffectMoved(
+            effect_id=effect.id, task_id=effect.task_id, agent_id=effect.agent_id, tool=effect.tool,
+            effect_class=effect.effect_class, target=effect.target, state=what, reason=reason[:_MAX_PROBLEM],
+        )  # fmt: skip
+        event = NewEvent(f"effect.{what}", fact, cause_id=effect.task_id)
+        await self._events.append(connection, effect.organization_id, [event])
+
+    def announce(self) -> None:
+        """Tell followers that there may be new events, once the transaction that recorded them is committed."""
+        self._events.announce()
+
+    async def _together(self, effect: EffectRecord, write: Callable[[Connection], Awaitable[None]]) -> bool:
+        try:
+            async with self._database.transaction(effect.organization_id) as connection:
+                await write(connection)
+        except _RefusedError:
+            return False
+        self._events.announce()
+        return True
+
+    async def _record(
+        self,
+        effect: EffectRecord,
+        what: str,
+        actor: Actor,
+        reason: str | None,
+        connection: Connection,
+        *,
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        # No arguments and no results: the audit log outlives what is erased.
+        bound = {
+            "tool": effect.tool, "version": effect.tool_version, "class": effect.effect_class, "target": effect.target,
+            "price": str(effect.price), "digest": effect.digest, "task_id": effect.task_id,
+            "decision_id": effect.decision_id, "approval_id": effect.approval_id, **(after or {}),
+        }  # fmt: skip
+        act = Act(effect.organization_id, f"effect.{what}", actor, f"effect:{effect.id}", after=bound, reason=reason)
+        await self._audit.record(act, connection=connection)
+
+    async def _record_reverted(self, inverse: EffectRecord, actor: Actor, connection: Connection) -> None:
+        act = Act(
+            inverse.organization_id, "effect.reverted", actor, f"effect:{inverse.reverts}",
+            after={"by": inverse.id}, reason=inverse.reason,
+        )  # fmt: skip
+        await self._audit.record(act, connection=connection)
+
+
+def actor_of(effect: EffectRecord) -> Actor:
+    """Return who the audit log says acts: the agent, or the task where there is none."""
+    if effect.agent_id is None:
+        return Actor("system", f"task:{effect.task_id}", "a task without an agent")
+    return Actor("agent", effect.agent_id, effect.agent_kind or "agent")
+
+
+def kept(value: object) -> str:
+    """Return plain data as JSON to be stored, without the secrets in it."""
+    return redacted_json(encode(value, what="what is kept of an effect", limit=MAX_RESULT_BYTES)).decode()
+
+
+def problem_of(text: str | None) -> str | None:
+    """Return a message as it is stored: bounded, without secrets."""
+    if text is None:
+        return None
+    return redacted(text.replace("\0", " ").encode("utf-8", "replace").decode())[:_MAX_PROBLEM]
+
+
+async def _must(connection: Connection, sql: LiteralString, params: tuple[object, ...]) -> None:
+    cursor = await connection.execute(sql, params)
+    row = await cursor.fetchone()
+    if row is None or not row["done"]:
+        raise _RefusedError
