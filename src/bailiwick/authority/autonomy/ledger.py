@@ -94,12 +94,11 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One thing that speaks for or against an agent: ``about`` is the effect, ``acted_at`` when it was proposed."""
+    """One thing that speaks for or against an agent: ``about`` is the effect that it tells of."""
 
     place: Place
     source: Source
     about: str
-    acted_at: datetime
     is_irreversible: bool = False
 
     @property
@@ -128,12 +127,12 @@ class Ledger:
         self.place = place
         self.at = at
 
-    async def version_at(self, moment: datetime) -> int | None:
-        """Return the number of the version that was in force at a moment, None before the first."""
+    async def version_of(self, effect_id: str) -> int | None:
+        """Return the number of the version that proposed an effect, None where nobody knows of the effect."""
         cursor = await self.connection.execute(
-            "select max(number) as number from autonomy_versions "
-            "where organization_id = %s and agent_id = %s and since <= %s",
-            (self.place.organization_id, self.place.agent_id, moment),
+            "select max(v.number) as number from autonomy_versions v join effects e on v.since <= e.proposed_at "
+            "where v.organization_id = %s and v.agent_id = %s and e.organization_id = %s and e.id = %s",
+            (self.place.organization_id, self.place.agent_id, self.place.organization_id, effect_id),
         )
         row = await cursor.fetchone()
         return None if row is None else row["number"]
@@ -232,20 +231,32 @@ async def known(connection: Connection, organization_id: str, agent_id: str) -> 
     return Known(row["kind"], row["configuration"], row["number"] or 0, row["fingerprint"], row["document"])
 
 
-async def note_version(connection: Connection, organization_id: str, agent_id: str, version: Version) -> bool:
-    """Add a version; False if another transaction has added one of this number."""
-    cursor = await connection.execute(
+async def standing(connection: Connection, agent_id: str, effect_class: EffectClass) -> tuple[int, int | None]:
+    """Return the version and the level of an agent, which stay so until the transaction is over."""
+    cursor = await connection.execute("select * from autonomy_standing(%s, %s)", (agent_id, effect_class))
+    row = await cursor.fetchone()
+    assert row is not None
+    return row["version"], row["standing"]
+
+
+async def lock_version(connection: Connection, agent_id: str) -> None:
+    """Wait for the decisions that go by an agent's present version, and keep others from going by it."""
+    await connection.execute("select pg_advisory_xact_lock(hashtextextended('autonomy:' || %s::uuid, 0))", (agent_id,))
+
+
+async def note_version(connection: Connection, organization_id: str, agent_id: str, version: Version) -> None:
+    """Add a version; what is proposed from now on belongs to it."""
+    await connection.execute(
         "insert into autonomy_versions (organization_id, agent_id, number, fingerprint, document) "
-        "values (%s, %s, %s, %s, %s::jsonb) on conflict do nothing",
+        "values (%s, %s, %s, %s, %s::jsonb)",
         (organization_id, agent_id, version.number, version.fingerprint, encode(version.document).decode()),
     )
-    return cursor.rowcount == 1
 
 
-async def promotion_locked(connection: Connection, organization_id: str, promotion_id: str) -> Promotion | None:
-    """Return a promotion, kept from others' answers until the transaction is over."""
+async def promotion(connection: Connection, organization_id: str, promotion_id: str) -> Promotion | None:
+    """Return a promotion; who holds its place's level keeps it from others' answers."""
     cursor = await connection.execute(
-        f"select {PROMOTION} from autonomy_promotions where organization_id = %s and id = %s for update",
+        f"select {PROMOTION} from autonomy_promotions where organization_id = %s and id = %s",
         (organization_id, promotion_id),
     )
     row = await cursor.fetchone()

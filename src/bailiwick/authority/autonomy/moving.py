@@ -39,20 +39,25 @@ class Mover:
         self._events = events
 
     async def note_version(
-        self, connection: Connection, organization_id: str, agent_id: str, seen: Known, at: datetime
-    ) -> int:
-        """Return the number of the agent's present version; a new one resets every level above that of the start.
+        self, connection: Connection, organization_id: str, agent_id: str, at: datetime
+    ) -> int | None:
+        """Return the number of an agent's present version, None where there is no such agent.
 
-        An agent whose code is not in this process keeps the version it had.
+        A new one resets every level above that of the start. An agent whose code
+        is not in this process keeps the version it had.
         """
-        if seen.number and not self._versions.knows(seen.kind):
-            return seen.number
+        seen = await ledger.known(connection, organization_id, agent_id)
+        if seen is None or self._is_noted(seen):
+            return None if seen is None else seen.number
+        await ledger.lock_version(connection, agent_id)
+        # Another may have noted it while we waited.
+        seen = await ledger.known(connection, organization_id, agent_id)
+        if seen is None or self._is_noted(seen):
+            return None if seen is None else seen.number
         document = self._versions.document(seen.kind, seen.configuration)
         version = Version(seen.number + 1, fingerprint(document), document)
-        if version.fingerprint == seen.fingerprint:
-            return seen.number
-        is_first_to_see = await ledger.note_version(connection, organization_id, agent_id, version)
-        if is_first_to_see and seen.number:
+        await ledger.note_version(connection, organization_id, agent_id, version)
+        if seen.number:
             reason = f"a new version of the agent: {differences(seen.document or {}, document)}"
             for effect_class in sorted(EFFECT_CLASSES):
                 place = Place(organization_id, agent_id, cast("EffectClass", effect_class))
@@ -62,9 +67,10 @@ class Mover:
     async def learn(self, rows: Ledger, evidence: Evidence, current: int) -> int | None:
         """Keep a piece of evidence and move the level as it demands; return the new level, None if it stays.
 
-        What speaks of an earlier version is kept with that and moves nothing.
+        What speaks of an earlier version is kept with that and moves nothing;
+        what speaks of an effect that nobody knows is not kept.
         """
-        version = await rows.version_at(evidence.acted_at)
+        version = await rows.version_of(evidence.about)
         if version is None:
             return None
         level = await rows.level()
@@ -145,6 +151,11 @@ class Mover:
         after = {**shown, "agent": place.agent_id, "effect_class": place.effect_class, "level": level + 1}
         act = Act(place.organization_id, facts.PROPOSED, SYSTEM, f"promotion:{promotion}", {"level": level}, after)
         await self._audit.record(act, connection=rows.connection)
+
+    def _is_noted(self, seen: Known) -> bool:
+        if seen.number and not self._versions.knows(seen.kind):
+            return True
+        return fingerprint(self._versions.document(seen.kind, seen.configuration)) == seen.fingerprint
 
     async def _reset(self, rows: Ledger, version: int, reason: str) -> None:
         level = await rows.level()

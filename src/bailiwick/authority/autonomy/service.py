@@ -1,6 +1,5 @@
 """How far agents may go by themselves: asked by every decision, moved by evidence and by people."""
 
-from datetime import datetime
 from typing import Literal
 
 from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
@@ -51,14 +50,15 @@ class Autonomy:
         what the earlier one had earned; so no effect is ever decided by another
         version's merits.
         """
-        if agent_id is None or await self._noted(connection, organization_id, agent_id) is None:
+        if agent_id is None:
             return UNKNOWN
-        cursor = await connection.execute(
-            "select level from autonomy_levels where organization_id = %s and agent_id = %s and effect_class = %s",
-            (organization_id, agent_id, effect_class),
-        )
-        row = await cursor.fetchone()
-        return START[effect_class] if row is None else int(row["level"])
+        while True:
+            number = await self._noted(connection, organization_id, agent_id)
+            if number is None:
+                return UNKNOWN
+            version, level = await ledger.standing(connection, agent_id, effect_class)
+            if version == number:
+                return START[effect_class] if level is None else level
 
     async def record_decision(
         self,
@@ -68,17 +68,15 @@ class Autonomy:
         answer: Answer,
         *,
         effect_id: str,
-        proposed_at: datetime,
         is_irreversible: bool = False,
         connection: Connection,
     ) -> None:
         """Learn from what a person said to a proposal, in the transaction in which it is said.
 
-        ``proposed_at`` is the database's time of the transaction that decided
-        about it: it tells which version of the agent the proposal was made by.
+        When the effect was proposed tells which version of the agent it speaks of.
         """
         place = Place(organization_id, agent_id, effect_class)
-        await self._learn(connection, Evidence(place, answer, effect_id, proposed_at, is_irreversible))
+        await self._learn(connection, Evidence(place, answer, effect_id, is_irreversible))
 
     async def record_outcome(
         self,
@@ -88,13 +86,12 @@ class Autonomy:
         looked: Looked,
         *,
         effect_id: str,
-        proposed_at: datetime,
         is_irreversible: bool = False,
         connection: Connection,
     ) -> None:
         """Learn from what a later look found; what could not be told teaches nothing and does not come here."""
         place = Place(organization_id, agent_id, effect_class)
-        await self._learn(connection, Evidence(place, looked, effect_id, proposed_at, is_irreversible))
+        await self._learn(connection, Evidence(place, looked, effect_id, is_irreversible))
 
     async def record_comparison(
         self,
@@ -104,13 +101,12 @@ class Autonomy:
         compared: Compared,
         *,
         effect_id: str,
-        proposed_at: datetime,
         is_irreversible: bool = False,
         connection: Connection,
     ) -> None:
         """Learn from what people did while the agent only watched."""
         place = Place(organization_id, agent_id, effect_class)
-        await self._learn(connection, Evidence(place, compared, effect_id, proposed_at, is_irreversible))
+        await self._learn(connection, Evidence(place, compared, effect_id, is_irreversible))
 
     async def set_level(
         self, organization_id: str, agent_id: str, effect_class: str, level: int, *, actor: Actor, reason: str
@@ -150,9 +146,10 @@ class Autonomy:
         """
         _check_person(actor)
         reason = None if reason is None else _reason(reason)
+        noticed = await self._notice(organization_id, promotion_id)
         async with self._database.transaction(organization_id) as connection:
-            found = await self._open_promotion(connection, organization_id, promotion_id)
-            rows = self._rows(connection, Place(organization_id, found.agent_id, found.effect_class))
+            rows = self._rows(connection, Place(organization_id, noticed.agent_id, noticed.effect_class))
+            found = await self._open_promotion(rows, noticed.id)
             obstacle = await self._obstacle(rows, found)
             if obstacle is None:
                 said = reason or f"{found.evidence['successes']} of {found.evidence['trials']} acts right"
@@ -174,9 +171,10 @@ class Autonomy:
         """
         _check_person(actor)
         reason = _reason(reason)
+        noticed = await self._notice(organization_id, promotion_id)
         async with self._database.transaction(organization_id) as connection:
-            found = await self._open_promotion(connection, organization_id, promotion_id)
-            rows = self._rows(connection, Place(organization_id, found.agent_id, found.effect_class))
+            rows = self._rows(connection, Place(organization_id, noticed.agent_id, noticed.effect_class))
+            found = await self._open_promotion(rows, noticed.id)
             await rows.answer("refused", _named(actor), reason)
             act = Act(
                 organization_id, "autonomy.promotion_refused", actor, f"promotion:{found.id}",
@@ -226,30 +224,32 @@ class Autonomy:
 
     async def _noted(self, connection: Connection, organization_id: str, agent_id: str) -> int | None:
         """Return the number of an agent's present version, None where there is no such agent."""
-        seen = await ledger.known(connection, organization_id, agent_id)
-        if seen is None:
-            return None
-        return await self._mover.note_version(connection, organization_id, agent_id, seen, self._clock.now())
+        return await self._mover.note_version(connection, organization_id, agent_id, self._clock.now())
 
     async def _learn(self, connection: Connection, evidence: Evidence) -> None:
         seen = await ledger.known(connection, evidence.place.organization_id, evidence.place.agent_id)
         if seen is not None:
             await self._mover.learn(self._rows(connection, evidence.place), evidence, seen.number)
 
-    async def _open_promotion(self, connection: Connection, organization_id: str, promotion_id: str) -> Promotion:
-        identifier = parse_id(promotion_id)
-        found = None if identifier is None else await ledger.promotion_locked(connection, organization_id, identifier)
-        if found is None:
-            raise NotFoundError(f"no promotion {promotion_id} in this organization")
-        if found.state != "proposed":
-            raise ConflictError(f"this promotion is {found.state} already")
+    async def _notice(self, organization_id: str, promotion_id: str) -> Promotion:
+        """Return a promotion once it is noticed whether the agent has another version, which withdraws it."""
+        found = await self.promotion(organization_id, promotion_id)
+        async with self._database.transaction(organization_id) as connection:
+            await self._noted(connection, organization_id, found.agent_id)
+        return found
+
+    async def _open_promotion(self, rows: Ledger, promotion_id: str) -> Promotion:
+        await rows.level()
+        # As it is now that nobody else can answer.
+        found = await ledger.promotion(rows.connection, rows.place.organization_id, promotion_id)
+        if found is None or found.state != "proposed":
+            state = "gone" if found is None else found.state
+            why = "" if found is None or found.reason is None else f": {found.reason}"
+            raise ConflictError(f"this promotion is {state} already{why}")
         return found
 
     async def _obstacle(self, rows: Ledger, found: Promotion) -> str | None:
-        version = await self._noted(rows.connection, rows.place.organization_id, rows.place.agent_id)
         level = await rows.level()
-        if version != found.version:
-            return "the agent has another version since"
         if level != found.from_level:
             return f"its level is {level} by now"
         counted, _ = await rows.counts(found.version)

@@ -16,7 +16,7 @@ create table autonomy_versions (
     number int not null check (number > 0),
     fingerprint text not null,
     document jsonb not null,
-    since timestamptz not null default now(),
+    since timestamptz not null default clock_timestamp(),
     primary key (organization_id, agent_id, number)
 );
 select tenant_table('autonomy_versions');
@@ -97,3 +97,17 @@ create unique index autonomy_promotions_open on autonomy_promotions (organizatio
     where state = 'proposed';
 create index autonomy_promotions_listing on autonomy_promotions (organization_id, id);
 select tenant_table('autonomy_promotions');
+
+-- The number of an agent's version and its level in a class, which stay so until the transaction is over: a new
+-- version waits for the decisions that go by the old one, so what it is proposed after belongs to it.
+create function autonomy_standing(p_agent uuid, p_class text) returns table (version int, standing smallint)
+language plpgsql as $$
+begin
+    perform pg_advisory_xact_lock_shared(hashtextextended('autonomy:' || p_agent, 0));
+    return query
+    select coalesce(max(v.number), 0),
+           (select l.level from autonomy_levels l
+            where l.organization_id = current_organization() and l.agent_id = p_agent and l.effect_class = p_class)
+    from autonomy_versions v
+    where v.organization_id = current_organization() and v.agent_id = p_agent;
+end $$;
