@@ -2,7 +2,8 @@
 
 Listing issues with ``since``, ``state``, pages and ``Link`` headers; ``ETag``
 and conditional requests; rate-limit headers, and the answers when a limit is
-reached; comments and labels. It counts requests and can be told to fail.
+reached. It counts requests and can be told to fail, or to do as asked and let
+the answer be lost. What it writes is written by the demo's forge.
 """
 
 import hashlib
@@ -13,9 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
+
+from bailiwick.demo.forge import Forge
 
 TOKEN = "ghp_double0123456789planted"
 
@@ -31,45 +35,31 @@ class Answer:
 
 
 @dataclass
-class GitHubDouble:
+class GitHubDouble(Forge):
     """One repository and what was asked about it."""
 
     repository: str = "acme/shop"
     now: datetime = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
-    issues: dict[int, dict[str, Any]] = field(default_factory=dict)
-    comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     remaining: int = 5000
     resets_at: datetime = datetime(2026, 3, 1, 13, 0, 0, tzinfo=UTC)
     requests: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     planned: list[Answer] = field(default_factory=list)
-    url: str = ""
+    # How many of the next writes are done without an answer that arrives.
+    lost_answers: int = 0
+
+    def __post_init__(self) -> None:
+        """Write by the double's own time."""
+        self.clock = lambda: self.now
 
     def issue(self, number: int, *, created_at: str, updated_at: str | None = None, **changes: Any) -> dict[str, Any]:
         """Put an issue into the repository, as GitHub would show it."""
-        document = {
-            "id": 1000 + number,
-            "node_id": f"I_{number}",
-            "number": number,
-            "url": f"{self.url}/repos/{self.repository}/issues/{number}",
-            "repository_url": f"{self.url}/repos/{self.repository}",
-            "html_url": f"https://github.com/{self.repository}/issues/{number}",
+        default = {
             "title": f"Checkout fails, case {number}",
             "body": "The basket is empty after payment.",
-            "user": {"login": "maria", "id": 5, "type": "User"},
             "labels": [{"id": 1, "name": "bug", "color": "d73a4a"}],
-            "state": "open",
-            "state_reason": None,
-            "locked": False,
-            "assignees": [],
-            "comments": 0,
-            "created_at": created_at,
-            "updated_at": updated_at or created_at,
-            "closed_at": None,
-            "author_association": "NONE",
         }
-        self.issues[number] = document | changes
-        return self.issues[number]
+        return self.put_issue(number, created_at=created_at, updated_at=updated_at, **(default | changes))
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
         """Return what GitHub would answer."""
@@ -80,23 +70,18 @@ class GitHubDouble:
             return Answer(401, {"message": "Bad credentials"})
         if self.remaining == 0:
             return Answer(403, {"message": "API rate limit exceeded for user ID 5."}, self._limits())
-        path = urlsplit(target).path.removeprefix("/api/v3").strip("/").split("/")
-        known = path[:4] == ["repos", *self.repository.split("/"), "issues"]
-        if not known or (len(path) > 4 and int(path[4]) not in self.issues):
-            return Answer(404, {"message": "Not Found"})
-        if method == "POST":
-            return self._write(int(path[4]), path[5], json.loads(body))
-        return self._listing(target, headers)
+        path = urlsplit(target).path.removeprefix("/api/v3").strip("/")
+        known = ["repos", *self.repository.split("/"), "issues"]
+        if path.split("/") == known or (method == "GET" and path.endswith("/comments") and self._has(path)):
+            return self._listing(target, headers)
+        reply = self.respond(method, path, json.loads(body) if body else None)
+        if method != "GET" and self.lost_answers:
+            self.lost_answers -= 1
+            return Answer(0)
+        return Answer(reply.status, reply.document, self._limits())
 
-    def _write(self, number: int, what: str, document: Any) -> Answer:
-        if what == "labels":
-            names = [label["name"] for label in self.issues[number]["labels"]]
-            names += [name for name in document["labels"] if name not in names]
-            self.issues[number]["labels"] = [{"id": index, "name": name} for index, name in enumerate(names)]
-            return Answer(200, self.issues[number]["labels"])
-        written = self.comments.setdefault(number, [])
-        written.append({"id": 9000 + len(written), "body": document["body"], "user": {"login": "bailiwick[bot]"}})
-        return Answer(201, written[-1])
+    def _has(self, path: str) -> bool:
+        return self.respond("GET", path).status == HTTPStatus.OK
 
     def _matching(self, query: dict[str, str]) -> list[dict[str, Any]]:
         state, since = query.get("state", "open"), query.get("since", "")
@@ -145,8 +130,11 @@ def running_github_double() -> Generator[GitHubDouble]:
             named = {name.lower(): value for name, value in self.headers.items()}
             answer = double.answer(self.command, self.path, named, body)
             double.statuses.append(answer.status)
+            if not answer.status:
+                self.close_connection = True
+                return
             data = json.dumps(answer.document).encode() if answer.raw is None else answer.raw
-            data = b"" if answer.status == 304 else data
+            data = b"" if answer.status in (HTTPStatus.NOT_MODIFIED, HTTPStatus.NO_CONTENT) else data
             self.send_response_only(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
@@ -155,7 +143,7 @@ def running_github_double() -> Generator[GitHubDouble]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = _serve  # noqa: N815 - the names http.server looks for
+        do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - the names http.server looks for
 
         def log_message(self, format: str, *args: object) -> None:
             """Stay silent."""

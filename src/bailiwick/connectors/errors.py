@@ -12,6 +12,12 @@ class ConnectorRefusedError(BailiwickError):
     http_status = 502
 
 
+class ConnectorNotFoundError(ConnectorRefusedError):
+    """What was asked about is not there, or the key may not see it; the outside system does not say which."""
+
+    code = "connector.not_found"
+
+
 class ConnectorUnavailableError(UnavailableError):
     """The outside system does not answer or has a fault of its own; the same call may succeed later."""
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
+from urllib.parse import quote
 
 from githubkit import GitHub, Response
 from githubkit.exception import (
@@ -19,7 +20,12 @@ from githubkit.exception import (
 )
 
 from bailiwick import __version__
-from bailiwick.connectors.errors import ConnectorRefusedError, ConnectorUnavailableError, RateLimitedError
+from bailiwick.connectors.errors import (
+    ConnectorNotFoundError,
+    ConnectorRefusedError,
+    ConnectorUnavailableError,
+    RateLimitedError,
+)
 from bailiwick.connectors.github.manifest import MANIFEST
 from bailiwick.kernel.clock import Clock, SystemClock
 from bailiwick.kernel.documents import decode
@@ -43,6 +49,9 @@ _REMEDIES = {
 _RETRYABLE_STATUSES = frozenset((408, 409, 423, 425, 429))
 _SERVER_FAULT = 500
 _NOT_MODIFIED = 304
+_ABSENT_STATUSES = frozenset((404, 410))
+
+StateReason = Literal["completed", "not_planned", "reopened"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,26 +158,69 @@ class GitHubClient:
         reading older comments. Two calls at the very same time may both write;
         the caller's task fence prevents that.
         """
-        if not _MARKER.fullmatch(idempotency_marker):
-            raise InvalidInputError("the marker of a comment needs 16 to 100 letters, digits or the signs . _ : -")
-        hidden = f"<!-- bailiwick:{idempotency_marker} -->"
-        text = f"{body.rstrip()}\n\n{hidden}"
-        if not body.strip() or len(text) > MAX_COMMENT_CHARACTERS:
-            raise InvalidInputError(f"a comment needs 1 to {MAX_COMMENT_CHARACTERS - 150:,} characters")
-        path = f"/repos/{_checked(repository)}/issues/{int(number)}/comments"
-        async for comment in self._all(path, since):
-            if hidden in (comment.get("body") or ""):
-                return int(comment["id"])
-        response = await self._send("POST", path, document={"body": text})
+        text = _marked(body, idempotency_marker)
+        found = await self.find_comment(repository, number, idempotency_marker, since=since)
+        if found is not None:
+            return int(found["id"])
+        response = await self._send("POST", _issue(repository, number) + "/comments", document={"body": text})
         return int(_document(response)["id"])
+
+    async def find_comment(
+        self, repository: str, number: int, idempotency_marker: str, *, since: datetime | None = None
+    ) -> dict[str, Any] | None:
+        """Return the comment of an issue that carries a marker, as `comment` writes it, or None."""
+        hidden = hidden_marker(idempotency_marker)
+        async for comment in self._all(_issue(repository, number) + "/comments", since):
+            if hidden in (comment.get("body") or ""):
+                return comment
+        return None
+
+    async def get_comment(self, repository: str, comment_id: int) -> dict[str, Any]:
+        """Return a comment.
+
+        Raises:
+            ConnectorNotFoundError: it is gone, or the token may not see it.
+        """
+        return _document(await self._send("GET", _comment(repository, comment_id)))
+
+    async def delete_comment(self, repository: str, comment_id: int) -> None:
+        """Delete a comment for good.
+
+        Raises:
+            ConnectorNotFoundError: it is gone already, or the token may not see it.
+        """
+        await self._send("DELETE", _comment(repository, comment_id))
+
+    async def get_issue(self, repository: str, number: int) -> dict[str, Any]:
+        """Return an issue with its state, labels and number of comments.
+
+        Raises:
+            ConnectorNotFoundError: there is none, or the token may not see it.
+        """
+        return _document(await self._send("GET", _issue(repository, number)))
+
+    async def set_state(
+        self, repository: str, number: int, state: Literal["open", "closed"], reason: StateReason
+    ) -> dict[str, Any]:
+        """Close or open an issue and return it; one that is in that state already keeps it."""
+        document = {"state": state, "state_reason": reason}
+        return _document(await self._send("PATCH", _issue(repository, number), document=document))
 
     async def add_labels(self, repository: str, number: int, labels: Sequence[str]) -> tuple[str, ...]:
         """Add labels that are not there yet and return all labels of the issue; repeating it changes nothing."""
         if not labels or not all(label.strip() for label in labels):
             raise InvalidInputError("give at least one label, and no empty one")
-        path = f"/repos/{_checked(repository)}/issues/{int(number)}/labels"
+        path = _issue(repository, number) + "/labels"
         response = await self._send("POST", path, document={"labels": list(labels)})
         return tuple(str(label["name"]) for label in _items(response))
+
+    async def remove_label(self, repository: str, number: int, label: str) -> None:
+        """Take a label off an issue; it stays in the repository.
+
+        Raises:
+            ConnectorNotFoundError: the issue does not have it, or the token may not see the issue.
+        """
+        await self._send("DELETE", f"{_issue(repository, number)}/labels/{quote(label, safe='')}")
 
     async def _all(self, path: str, since: datetime | None) -> AsyncIterator[dict[str, Any]]:
         parameters = {"per_page": str(PAGE_SIZE)}
@@ -246,7 +298,8 @@ def _of_status(response: Response[Any]) -> BailiwickError:
         return ConnectorUnavailableError(f"GitHub answered {status}; it has a fault or is busy")
     said = _said(response)
     remedy = _REMEDIES.get(status, "GitHub does not accept this request")
-    return ConnectorRefusedError(f"{remedy} (status {status}{f', {said!r}' if said else ''})")
+    error = ConnectorNotFoundError if status in _ABSENT_STATUSES else ConnectorRefusedError
+    return error(f"{remedy} (status {status}{f', {said!r}' if said else ''})")
 
 
 def _said(response: Response[Any]) -> str:
@@ -293,6 +346,32 @@ def _http_date(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def hidden_marker(idempotency_marker: str) -> str:
+    """Return how a marker stands in a comment, where readers do not see it.
+
+    Raises:
+        InvalidInputError: it is no marker.
+    """
+    if not _MARKER.fullmatch(idempotency_marker):
+        raise InvalidInputError("the marker of a comment needs 16 to 100 letters, digits or the signs . _ : -")
+    return f"<!-- bailiwick:{idempotency_marker} -->"
+
+
+def _marked(body: str, idempotency_marker: str) -> str:
+    text = f"{body.rstrip()}\n\n{hidden_marker(idempotency_marker)}"
+    if not body.strip() or len(text) > MAX_COMMENT_CHARACTERS:
+        raise InvalidInputError(f"a comment needs 1 to {MAX_COMMENT_CHARACTERS - 150:,} characters")
+    return text
+
+
+def _issue(repository: str, number: int) -> str:
+    return f"/repos/{_checked(repository)}/issues/{int(number)}"
+
+
+def _comment(repository: str, comment_id: int) -> str:
+    return f"/repos/{_checked(repository)}/issues/comments/{int(comment_id)}"
 
 
 def _checked(repository: str) -> str:
