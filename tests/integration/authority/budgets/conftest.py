@@ -1,23 +1,24 @@
 """Budgets on a database of the test's own."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from bailiwick.audit import SYSTEM, AuditLog
-from bailiwick.authority.budgets import DEFAULT_LADDER, Budget, Budgets, NewBudget, Reservation, Rung
+from bailiwick.authority.budgets import DEFAULT_LADDER, Budget, Budgets, NewBudget, Reservation
 from bailiwick.authority.budgets.facts import TYPE
+from bailiwick.authority.budgets.model import Scope, parsed_rung
 from bailiwick.events import EventLog
 from bailiwick.events.registry import EventRegistry
 from bailiwick.identity.organizations import Organizations
 from bailiwick.kernel.ids import new_id
 from bailiwick.storage import Database
+from bailiwick.storage.connections import connect
+from bailiwick.storage.database import trusted
+from bailiwick.storage.rows import RowFields
 from bailiwick.storage.waking import Wakeups
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -32,12 +33,12 @@ class Purse:
         self.login_url = login_url
         self.organization_id = organization_id
 
-    async def set(self, name: str, amount: str, *rungs: str, scope: str = "organization", **more: Any) -> Budget:
-        ladder = tuple(Rung(Decimal(rung.split(":")[0]), rung.split(":")[1]) for rung in rungs)  # type: ignore[arg-type]
+    async def set(self, name: str, amount: str, *rungs: str, scope: Scope = "organization", **more: Any) -> Budget:
+        ladder = tuple(parsed_rung(rung) for rung in rungs)
         period = more.pop("period", "life" if scope == "run" else "day")
         wanted = NewBudget(
             name, scope, more.pop("unit", "money"), Decimal(amount), period, ladder=ladder or DEFAULT_LADDER, **more
-        )  # type: ignore[arg-type]
+        )
         return await self.budgets.set(self.organization_id, wanted, actor=SYSTEM, now=NOON)
 
     async def reserve(self, amount: str, key: str | None = None, **more: Any) -> Reservation:
@@ -63,30 +64,51 @@ class Purse:
         rows = await self.rows("select payload from events where type = 'budget.reached' order by id")
         return [row["payload"] for row in rows]
 
-    async def spend(self) -> Decimal:
-        """What counts as the organization's model spend."""
+    async def spend_of(self, organization_id: str) -> Decimal:
+        """What counts as an organization's model spend."""
         [row] = await self.rows(
             "select coalesce(sum(amount), 0) as total from usage_increments "
-            "where organization_id = %s and resource = 'model_spend'", self.organization_id,
+            "where organization_id = %s and resource = 'model_spend'", organization_id,
         )  # fmt: skip
         return row["total"]
 
-    async def rows(self, statement: str, *values: object) -> Sequence[dict[str, Any]]:
+    async def effect(self, effect_id: str, state: str, *, task_id: str | None = None) -> None:
+        """An effect in a state, put there beside the rules."""
+        pending = state in ("proposed", "awaiting", "declined")
+        is_over = state not in ("proposed", "awaiting", "executing")
+        async with await psycopg.AsyncConnection.connect(self.login_url) as superuser:
+            await superuser.execute("set session_replication_role = replica")
+            await superuser.execute(
+                "insert into effects (id, organization_id, task_id, seq, fence, tool, tool_version, effect_class, "
+                "arguments, target, digest, state, reason, proposed_at, began_at, ended_at) "
+                "values (%s, %s, %s, 0, 1, 'note', '1', 'write', '{}', 'note:1', repeat('0', 64), %s, 'because', "
+                "%s, %s, %s)",
+                (
+                    effect_id, self.organization_id, task_id or new_id(), state, NOON,
+                    None if pending else NOON, NOON if is_over else None,
+                ),
+            )  # fmt: skip
+
+    async def rows(self, statement: str, *values: object) -> list[dict[str, Any]]:
         """Read, or change beside the rules."""
-        async with await psycopg.AsyncConnection.connect(self.login_url, row_factory=dict_row) as superuser:
-            cursor = await superuser.execute(statement, values)  # type: ignore[arg-type]
+        superuser = await connect(self.login_url)
+        async with superuser:
+            cursor = await superuser.execute(trusted(statement), values)
             return await cursor.fetchall() if cursor.description else []
 
 
 def log_of(database: Database) -> EventLog:
     types = EventRegistry()
     types.register(TYPE)
-    return EventLog(database.url, types, Wakeups(database.url), lambda *_: [])
+    return EventLog(database.url, types, Wakeups(database.url), _nothing_follows)
+
+
+def _nothing_follows(*_: object) -> list[RowFields]:
+    return []
 
 
 @pytest.fixture
-async def purse(database: Database, login_url: str) -> AsyncIterator[Purse]:
+async def purse(database: Database, login_url: str) -> Purse:
     organization = await Organizations(database).create("Acme")
     budgets = Budgets(database, log_of(database), AuditLog(database))
-    yield Purse(budgets, database, login_url, organization.id)
-    await asyncio.sleep(0)
+    return Purse(budgets, database, login_url, organization.id)

@@ -15,7 +15,7 @@ async def test_what_is_reserved_is_settled_at_what_it_cost(purse: Purse) -> None
     assert await purse.used("daily") == (4, 0)
     await purse.settle("a", "3.25")
     assert await purse.used("daily") == (0, Decimal("3.25"))
-    assert await purse.spend() == Decimal("3.25")
+    assert await purse.spend_of(purse.organization_id) == Decimal("3.25")
 
 
 async def test_the_same_key_reserves_once(purse: Purse) -> None:
@@ -33,7 +33,7 @@ async def test_what_is_released_is_there_again_and_counts_nowhere(purse: Purse) 
     for key in ("a", "a", "never"):
         await purse.release(key)
     assert await purse.used("daily") == (0, 0)
-    assert await purse.spend() == 0
+    assert await purse.spend_of(purse.organization_id) == 0
 
 
 async def test_the_ladder_tells_asks_and_stops(purse: Purse) -> None:

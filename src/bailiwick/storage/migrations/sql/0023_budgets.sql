@@ -162,8 +162,8 @@ begin
     )
     select coalesce(jsonb_agg(jsonb_build_object(
         'budget', b.name, 'scope', b.scope, 'holder', n.holder, 'unit', b.unit, 'period', b.period,
-        'began_at', case when b.period <> 'life' then n.began_at end, 'at', n.at::text, 'do', n."do",
-        'line', n.line::text, 'limit', b.amount::text, 'used', n.used::text) order by b.name, n.at), '[]')
+        'began_at', case when b.period <> 'life' then n.began_at end, 'at', trim_scale(n.at)::text, 'do', n."do",
+        'line', trim_scale(n.line)::text, 'limit', trim_scale(b.amount)::text, 'used', trim_scale(n.used)::text) order by b.name, n.at), '[]')
     into v_noted
     from noted n join budgets b on b.id = n.budget_id;
     return v_noted;
