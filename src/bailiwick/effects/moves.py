@@ -19,6 +19,9 @@ from bailiwick.telemetry.redacting import redacted, redacted_json
 
 _MAX_PROBLEM = 2000
 
+Judged = Callable[[EffectRecord, Verdict, Connection], Awaitable[None]]
+"""Told of a verdict about an effect in the transaction that writes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -42,6 +45,7 @@ class Moves:
         self._database = database
         self._events = events
         self._audit = audit
+        self.judged: list[Judged] = []
 
     async def begin(self, effect: EffectRecord, fence: int, digest: str, *, goes_on: bool = False) -> str:
         """Begin to execute; return ``begun`` or why not, as the database function ``effect_begin`` says."""
@@ -125,6 +129,8 @@ class Moves:
             return False
         if is_final:
             await self.tell(effect, verdict.outcome, "", connection)
+            for hear in self.judged:
+                await hear(effect, verdict, connection)
         return True
 
     async def see(self, effect: EffectRecord, verdict: Verdict, *, is_final: bool) -> bool:
