@@ -23,6 +23,7 @@ from bailiwick.installation import Installation
 from bailiwick.installation.unopened import unopened
 from bailiwick.kernel.errors import BailiwickError, InvalidInputError
 from bailiwick.replay.archive import Archive, read_archive
+from bailiwick.replay.bindings import Binding, bindings_of
 from bailiwick.replay.exporting import Exported, Wanted
 from bailiwick.replay.junit import junit_report
 from bailiwick.replay.present import PresentCode
@@ -96,7 +97,8 @@ def open_archive(
     archive = read_archive(file, key=None if key is None else parse_public_key(key))
     moments = story_of(archive.parts)
     if as_json:
-        print_json({"manifest": archive.manifest, "moments": moments, "verified": _verified(archive)})
+        told = {"manifest": archive.manifest, "moments": moments, "bindings": _bindings(archive)}
+        print_json({**told, "verified": _verified(archive)})
         return
     if not listing and sys.stdin.isatty() and sys.stdout.isatty():
         step_through(moments, _heading(archive), show)
@@ -218,7 +220,23 @@ def _heading(archive: Archive) -> str:
 def _verified(archive: Archive) -> str:
     signed = "signed by the key asked for" if archive.is_pinned else "signed" if archive.is_signed else "not signed"
     proven = "" if archive.audit is None else f", audit log of {archive.audit.entries:,} entries intact"
-    return f"every part as it was written, {signed}{proven}"
+    return f"every part as it was written, {signed}{proven}{_bound(archive)}"
+
+
+def _bindings(archive: Archive) -> list[Binding]:
+    return bindings_of(archive.parts, has_hidden=bool(archive.hidden))
+
+
+def _bound(archive: Archive) -> str:
+    """Say of the effects whether each is the one that was decided about."""
+    found = _bindings(archive)
+    if not found:
+        return ""
+    broken = [one.effect_id for one in found if one.is_broken]
+    if broken:
+        return f", BUT NOT WHAT WAS DECIDED ABOUT: effect {', '.join(broken)}"
+    fit = sum(one.computed == "fits" for one in found)
+    return f", {fit} of {len(found)} digests of effects computed again, the others are of what is hidden"
 
 
 def _hidden(hidden: Any) -> str:

@@ -127,8 +127,9 @@ class RunCollector:
 
     async def _approvals(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         return await self._all(
-            "select to_jsonb(a) as document from approvals a where organization_id = %(org)s and effect_id in "
-            "(select e.id from effects e where e.organization_id = %(org)s and e.task_id = %(task)s) order by id",
+            "select to_jsonb(a) || jsonb_build_object('answers', coalesce((select jsonb_agg(to_jsonb(w) "
+            "- 'organization_id' - 'approval_id' order by w.id) from approval_answers w where w.approval_id = a.id), "
+            "'[]')) as document from approvals a where organization_id = %(org)s and task_id = %(task)s order by id",
             params,
         )
 
