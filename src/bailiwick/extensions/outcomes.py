@@ -5,6 +5,8 @@ from pathlib import Path
 from bailiwick import __version__
 from bailiwick.extensions.registrar import Registrar
 from bailiwick.outcomes.checking import KIND, RETRY, OutcomeCheck, OutcomePayload
+from bailiwick.outcomes.facts import EVENT_TYPES
+from bailiwick.outcomes.learning import Learning
 from bailiwick.tasks import TaskKind
 
 _TIMEOUT_SECONDS = 180.0
@@ -18,8 +20,11 @@ class OutcomesExtension:
     migrations: Path | None = None
 
     def register(self, registrar: Registrar) -> None:
-        """Register the task that looks."""
+        """Register the event of a look, the task that looks, and who learns from it."""
         kernel = registrar.kernel
+        for event_type in EVENT_TYPES:
+            registrar.event_type(event_type)
+        kernel.effects.moves.judged.append(Learning(kernel.autonomy).hear)
         check = OutcomeCheck(kernel.outcomes, kernel.registry.checks)
         registrar.task_kind(
             TaskKind(

@@ -1,13 +1,23 @@
 """Outcomes: what was expected, and what a later look found."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
+from bailiwick.audit import SYSTEM, Act, AuditLog
+from bailiwick.effects.ledger import Effects
+from bailiwick.effects.model import Verdict
+from bailiwick.events import EventLog, NewEvent
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import NotFoundError
 from bailiwick.kernel.ids import parse_id
+from bailiwick.outcomes.checks import Verdict as Found
+from bailiwick.outcomes.facts import CHECKED, OutcomeChecked
 from bailiwick.outcomes.model import COLUMNS, OutcomeRecord
 from bailiwick.storage import Database
+from bailiwick.storage.connections import Connection
 from bailiwick.storage.database import trusted
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
 from bailiwick.tasks import Run
 from bailiwick.telemetry.redacting import redacted_json
 
@@ -17,12 +27,30 @@ update outcomes set state = %(state)s, evidence = %(evidence)s::jsonb, missing =
 where organization_id = %(org)s and id = %(id)s and state = 'pending' and task_is_held(%(task)s, %(fence)s)
 returning """
 
+_VERDICTS: Mapping[Found, Literal["verified", "refuted", "unverifiable"]] = {
+    "worked": "verified", "did_not": "refuted", "unknown": "unverifiable",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeFilter:
+    """Which outcomes are wanted; None asks for any."""
+
+    state: str | None = None
+    check: str | None = None
+    effect_id: str | None = None
+    task_id: str | None = None
+    agent_id: str | None = None
+
 
 class Outcomes:
     """Reads expectations of one organization, and writes verdicts once."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, effects: Effects, events: EventLog, audit: AuditLog) -> None:
         self._database = database
+        self._effects = effects
+        self._events = events
+        self._audit = audit
 
     async def get(self, organization_id: str, outcome_id: str) -> OutcomeRecord:
         """Return one outcome, or raise NotFoundError."""
@@ -36,8 +64,31 @@ class Outcomes:
             raise NotFoundError(f"no outcome {outcome_id} in this organization")
         return OutcomeRecord(**row)
 
+    async def list(
+        self, organization_id: str, wanted: OutcomeFilter | None = None, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[OutcomeRecord]:
+        """Return a page of outcomes, newest first."""
+        limit = checked_limit(limit)
+        given = {name: value for name, value in asdict(wanted or OutcomeFilter()).items() if value is not None}
+        conditions = "".join(f' and "{name}"::text = %({name})s' for name in given)
+        after = after_cursor(cursor)
+        if after is not None:
+            conditions += " and id < %(after)s::uuid"
+        rows = await self._database.fetch_all(
+            f"select {COLUMNS} from outcomes where organization_id = %(org)s{conditions} "
+            "order by id desc limit %(limit)s",
+            {**given, "org": organization_id, "after": after, "limit": limit + 1},
+            organization_id=organization_id,
+        )
+        found = [OutcomeRecord(**row) for row in rows[:limit]]
+        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+
     async def record(self, run: Run, outcome_id: str, found: dict[str, Any]) -> dict[str, Any]:
-        """Write a verdict with its evidence and everything that follows from it, in one transaction and once."""
+        """Write a verdict with its evidence and all that follows from it, in one transaction and once.
+
+        The effect it is about is settled, what that says of the agent learned,
+        the event told and the act audited, or nothing of it.
+        """
         organization_id = run.task.organization_id
         evidence = redacted_json(encode({"readings": found["evidence"]}, what="evidence of an outcome"))
         params = {
@@ -48,4 +99,28 @@ class Outcomes:
         async with self._database.transaction(organization_id) as connection:
             cursor = await connection.execute(trusted(_RECORD + COLUMNS), params)
             row = await cursor.fetchone()
+            if row is not None:
+                await self._follow_up(OutcomeRecord(**row), found["verdict"], connection)
+        self._events.announce()
         return {"outcome_id": outcome_id, "verdict": found["verdict"], "is_new": row is not None}
+
+    async def _follow_up(self, outcome: OutcomeRecord, found: Found, connection: Connection) -> None:
+        if outcome.effect_id is not None:
+            evidence = {"outcome_id": outcome.id, "check": outcome.check, **(outcome.evidence or {})}
+            verdict = Verdict(_VERDICTS[found], evidence)
+            await self._effects.settle(outcome.effect_id, verdict, connection=connection)
+        checked = OutcomeChecked(
+            outcome_id=outcome.id, effect_id=outcome.effect_id, task_id=outcome.task_id, agent_id=outcome.agent_id,
+            effect_class=outcome.effect_class, check=outcome.check, claim=outcome.claim,
+            verdict=found, missing=outcome.missing, late_seconds=outcome.late_seconds,
+        )  # fmt: skip
+        event = NewEvent(CHECKED, checked, cause_id=outcome.task_id)
+        await self._events.append(connection, outcome.organization_id, [event])
+        after = {
+            "verdict": found, "check": outcome.check, "effect_id": outcome.effect_id,
+            "task_id": outcome.task_id, "late_seconds": outcome.late_seconds,
+        }  # fmt: skip
+        act = Act(
+            outcome.organization_id, CHECKED, SYSTEM, f"outcome:{outcome.id}", after=after, reason=outcome.missing
+        )
+        await self._audit.record(act, connection=connection)
