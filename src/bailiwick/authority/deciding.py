@@ -95,7 +95,8 @@ def decide(
         winner = yes
     terms = None
     if winner.outcome == "approve":
-        terms = _terms(policy.policy, spoken, needs_person=floor is not None or free_text is not None)
+        needs_person = floor is not None or free_text is not None or proposal.effect_class == "destructive"
+        terms = _terms(policy.policy, spoken, needs_person=needs_person)
         winner = _named_for(winner, spoken)
     return Decision(
         id=new_id(),

@@ -147,12 +147,11 @@ async def record_decision(connection: Connection, proposal: Proposal, decision: 
     await connection.execute(
         "insert into decisions (id, organization_id, task_id, agent_id, agent_kind, tool, effect_class, target, price, "
         "labels, risk, score, confidence, outcome, voice, rule, reason, policy_version, ceiling_version, level, terms, "
-        "notice, is_shadow, considered, proposed_because, proposal, given, decided_at) values (%(id)s, %(org)s, "
-        "%(task)s, %(agent)s, %(agent_kind)s, %(tool)s, %(class)s, %(target)s, %(price)s, %(labels)s, %(risk)s, "
-        "%(score)s, %(confidence)s, "
-        "%(outcome)s, %(voice)s, %(rule)s, %(reason)s, %(version)s, %(ceiling)s, %(level)s, %(terms)s::jsonb, "
-        "%(notice)s, %(shadow)s, %(considered)s::jsonb, %(undetermined)s, %(because)s, "
-        "%(proposal)s::jsonb, %(given)s::jsonb, %(at)s)",
+        "notice, is_shadow, considered, undetermined, proposed_because, proposal, given, decided_at) values "
+        "(%(id)s, %(org)s, %(task)s, %(agent)s, %(agent_kind)s, %(tool)s, %(class)s, %(target)s, %(price)s, "
+        "%(labels)s, %(risk)s, %(score)s, %(confidence)s, %(outcome)s, %(voice)s, %(rule)s, %(reason)s, %(version)s, "
+        "%(ceiling)s, %(level)s, %(terms)s::jsonb, %(notice)s, %(shadow)s, %(considered)s::jsonb, %(undetermined)s, "
+        "%(because)s, %(proposal)s::jsonb, %(given)s::jsonb, %(at)s)",
         values,
     )
 

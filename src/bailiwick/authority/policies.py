@@ -13,6 +13,7 @@ import psycopg
 
 from bailiwick.audit import Act, Actor, AuditLog
 from bailiwick.authority.cases import explained, run_cases
+from bailiwick.authority.policy.built_in import built_in_ceiling
 from bailiwick.authority.policy.entries import PolicySyntaxError
 from bailiwick.authority.policy.facts import POLICY_CHANGED
 from bailiwick.authority.policy.index import NO_POLICY, RuleIndex
@@ -24,6 +25,9 @@ from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.storage import Database, Row
 from bailiwick.storage.connections import Connection
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+
+MAX_BYTES = 2_000_000
+"""Of a policy's text as UTF-8; ``entries`` bounds the characters."""
 
 _COMPILED = 256
 _MAX_NOTE = 2_000
@@ -56,6 +60,7 @@ class PolicyRecord:
 class Policies:
     """The policies of all organizations; that of INSTALLATION is the ceiling, which holds for every one.
 
+    Until an own ceiling is put, the built-in one is in force as version 0.
     A version never changes, so what was compiled of it is remembered.
     """
 
@@ -174,7 +179,7 @@ class Policies:
 
     async def _index(self, organization_id: str, version: int, connection: Connection) -> RuleIndex:
         if version == 0:
-            return NO_POLICY
+            return built_in_ceiling() if organization_id == INSTALLATION else NO_POLICY
         key = (organization_id, version)
         known = self._compiled.get(key)
         if known is not None:

@@ -45,6 +45,15 @@ _WORK: tuple[Location, ...] = (
         spared="exists (select from tasks t where t.id = steps.task_id)",
     ),
     Location("task_keys", {"key": "name"}, "delete", OPERATIONS, key=("key",), age="inserted_at"),
+    Location(
+        "decisions",
+        {
+            "target": "name", "reason": "text", "considered": "document", "proposed_because": "text",
+            "proposal": "document",
+        },
+        "replace", OPERATIONS, about=_STEP_CAUSED, age="id",
+        spared="exists (select from tasks t where t.id = decisions.task_id)",
+    ),
     Location("schedules", {"name": "name", "payload": "document", "problem": "text"}, "replace", OPERATIONS),
     Location("limits", {"reason": "text"}, "replace", OPERATIONS, key=("subject",)),
     Location("agents", {"name": "name", "configuration": "document"}, "replace", OPERATIONS),
@@ -114,6 +123,10 @@ _PRIVACY: tuple[Location, ...] = (
         "keep",
         AUDIT,
         reason="the ground of a hold is evidence of a legal obligation (GDPR, article 17.3 e)",
+    ),
+    Location(
+        "policies", {"source": "text", "note": "text", "put_by_name": "name"}, "keep", AUDIT, key=("version",),
+        reason="who put which rules in force is evidence of what agents were allowed (GDPR, article 17.3 e)",
     ),
     Location(
         "audit_entries",

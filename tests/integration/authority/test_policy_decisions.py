@@ -15,6 +15,7 @@ __all__ = ["premises"]
 
 
 async def _agent(premises: Premises, organization_id: str) -> str:
+    premises.installation.authority.knows_tool = {"note.write", "note.erase"}.__contains__
     made = await premises.installation.directory.create(organization_id, "noter", "Nora")
     return made.id
 
