@@ -10,6 +10,7 @@ from bailiwick.effects.facts import SETTLED
 from bailiwick.effects.ledger import Effects
 from bailiwick.effects.proposing import Proposing, Wanted
 from bailiwick.effects.registry import ToolRegistry
+from bailiwick.effects.slots import answer_labels
 from bailiwick.storage import Database
 from bailiwick.tasks import Run
 from bailiwick.tasks.acting import Acted, Effect
@@ -66,6 +67,7 @@ class EffectActing:
             outcome |= {"state": "declined", "reason": f"{outcome['reason']}; given up after {MAX_ROUNDS} proposals"}
         if outcome["state"] == "unknown":
             outcome = await self._settled(run, effect, outcome)
+        run.label(*answer_labels(effect.tool, outcome["state"], outcome.get("result")))
         return Acted(outcome["effect_id"], outcome["state"], outcome["reason"], outcome.get("result"))
 
     async def _answered(self, run: Run, effect: Effect, proposed: dict[str, Any]) -> dict[str, Any]:

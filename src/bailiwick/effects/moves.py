@@ -146,7 +146,7 @@ class Moves:
             effect_id=effect.id, task_id=effect.task_id, agent_id=effect.agent_id, tool=effect.tool,
             effect_class=effect.effect_class, target=effect.target, state=what, reason=reason[:_MAX_PROBLEM],
         )  # fmt: skip
-        event = NewEvent(f"effect.{what}", fact, cause_id=effect.task_id)
+        event = NewEvent(f"effect.{what}", fact, cause_id=effect.task_id, labels=frozenset(effect.labels))
         await self._events.append(connection, effect.organization_id, [event])
 
     def announce(self) -> None:

@@ -95,6 +95,8 @@ class Proposing:
             raise InvalidInputError(f"an effect says in 1 to {_MAX_REASON:,} characters why it is wanted")
         tool = self._tools.get(wanted.effect.tool)
         arguments = self._tools.arguments(tool, wanted.arguments)
+        if wanted.effect.reverts is not None:
+            run.label(*await self._labels_of(run, wanted.effect.reverts))
         proposed = await self._find(run, wanted.seq)
         if proposed is None:
             seen = await look(tool, arguments, run.task.organization_id, key=new_id(), since=datetime.now(UTC))
@@ -152,6 +154,13 @@ class Proposing:
                 proposal.organization_id, agent_id=proposal.agent_id, task_id=proposal.task_id, unit="money",
                 amount=proposal.price, key=budget_key(effect_id), connection=connection, is_approved=True,
             )  # fmt: skip
+
+    async def _labels_of(self, run: Run, effect_id: str) -> list[str]:
+        """Return the labels of an effect that is taken back: the arguments of its inverse descend from its own."""
+        row = await self._database.fetch_one(
+            "select labels from effects where id = %s", (effect_id,), organization_id=run.task.organization_id
+        )
+        return [] if row is None else row["labels"]
 
     async def _find(self, run: Run, seq: int) -> dict[str, Any] | None:
         """Return what an execution of this step before a crash has proposed."""

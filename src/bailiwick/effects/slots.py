@@ -28,7 +28,7 @@ from pydantic_core import CoreSchema
 
 from bailiwick.effects.slot_patterns import spells_out
 from bailiwick.effects.tool import Tool
-from bailiwick.kernel.labels import is_untrusted
+from bailiwick.kernel.labels import NO_LABELS, is_untrusted, untrusted
 
 MAX_CHARACTERS = 64
 MAX_ITEMS = 32
@@ -46,6 +46,7 @@ _AROUND: Mapping[str, str] = {
     "json-or-python": "python_schema", "lax-or-strict": "lax_schema",
 }  # fmt: skip
 _SLOT = "bailiwick_slot"
+_NOT_IN_SOURCES = re.compile(r"[^a-z0-9_.-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,26 @@ def free_text(tool: Tool[Any], arguments: BaseModel | Mapping[str, Any], labels:
     fitting = arguments if isinstance(arguments, tool.arguments) else tool.arguments.model_validate(arguments)
     schema: Any = tool.arguments.__pydantic_core_schema__
     return tuple(dict.fromkeys(_Walk().unbounded(schema, fitting, "")))
+
+
+def answer_labels(tool: str, state: str, result: Any) -> frozenset[str]:
+    """Return the labels that a run carries once a tool has answered: what it answered in words came from outside.
+
+    ``state`` is what became of the effect; what failed is told in the tool's words.
+    """
+    if state not in ("failed", "unknown") and not _holds_words(result):
+        return NO_LABELS
+    # The part of the name before the dot is the system: github.comment.
+    return frozenset({untrusted(_NOT_IN_SOURCES.sub("_", tool.partition(".")[0].lower()).strip("_.-")[:63] or "tool")})
+
+
+def _holds_words(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        # Its keys are the tool's own.
+        return any(_holds_words(entry) for entry in value.values())
+    if isinstance(value, list | tuple):
+        return any(_holds_words(entry) for entry in value)
+    return not (value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < _LARGEST))
 
 
 class _Walk:

@@ -28,7 +28,14 @@ class OutcomesExtension:
         check = OutcomeCheck(kernel.outcomes, kernel.registry.checks)
         registrar.task_kind(
             TaskKind(
-                KIND, check.handle, OutcomePayload, RETRY, _TIMEOUT_SECONDS, needs="outcomes:read", is_metered=False
+                KIND,
+                check.handle,
+                OutcomePayload,
+                RETRY,
+                _TIMEOUT_SECONDS,
+                needs="outcomes:read",
+                is_metered=False,
+                outside="checks",
             )
         )
 

@@ -23,4 +23,6 @@ class OutcomeChecked(BaseModel):
     late_seconds: float | None
 
 
-EVENT_TYPES = (EventType(CHECKED, 1, OutcomeChecked, key=lambda checked: checked.outcome_id, is_internal=True),)
+EVENT_TYPES = (
+    EventType(CHECKED, 1, OutcomeChecked, key=lambda checked: checked.outcome_id, is_internal=True, outside="checks"),
+)

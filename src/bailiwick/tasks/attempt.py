@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from bailiwick.kernel.concerns import Concern, Guard, unguarded
 from bailiwick.kernel.documents import MAX_RESULT_BYTES, encode
 from bailiwick.kernel.errors import BailiwickError, DatabaseUnavailableError, InvalidPayloadError
+from bailiwick.kernel.labels import declared
 from bailiwick.storage.connections import is_being_cancelled
 from bailiwick.storage.rows import RowFields, raw
 from bailiwick.storage.waking import DUE, EVENTS, TASKS, Wakeups
@@ -49,6 +50,9 @@ class Attempts:
         task = run.task
         kind = self._kinds.get(task.kind)
         try:
+            if kind.outside is not None:
+                # Tasks that the database makes, and those from before it was declared, did not come by the queue.
+                run.label(*declared(run.labels, kind.outside))
             result = await _call(kind, run, self.guard)
             row = _end_row(run, "completed")
             row["r"] = raw(redacted_json(encode(result, what="the task's result", limit=MAX_RESULT_BYTES)))
