@@ -121,7 +121,7 @@ async def test_what_a_dead_run_left_is_ended_by_what_its_effect_became(purse: Pu
     effects = {state: new_id() for state in states}
     for state, effect_id in effects.items():
         await purse.effect(effect_id, state)
-        await purse.reserve("2", effect_id, task_id=new_id())
+        await purse.reserve("2", f"effect:{effect_id}", task_id=new_id())
     await purse.reserve("2", "a call without an effect", task_id=new_id())
     assert await purse.budgets.sweep() == {"settled": 5, "released": 4}
     assert await purse.budgets.sweep() == {"settled": 0, "released": 0}
@@ -129,11 +129,11 @@ async def test_what_a_dead_run_left_is_ended_by_what_its_effect_became(purse: Pu
         row["key"]: row["state"]
         for row in await purse.rows("select key, state from budget_reservations")
     }  # fmt: skip
-    assert {state: found[effect_id] for state, effect_id in effects.items()} == states
+    assert {state: found[f"effect:{effect_id}"] for state, effect_id in effects.items()} == states
     assert found["a call without an effect"] == "reserved"
     assert await purse.used("daily") == (6, 10)
     assert {one.key for one in await purse.budgets.held(purse.organization_id, name="daily")} == {
-        effects["executing"], effects["unknown"], "a call without an effect",
+        f"effect:{effects['executing']}", f"effect:{effects['unknown']}", "a call without an effect",
     }  # fmt: skip
 
 
@@ -144,7 +144,7 @@ async def test_what_a_living_run_proposes_stays_reserved(purse: Purse) -> None:
         "values (%s, %s, 'note.keep', 'waiting', 2, '{}')", task, purse.organization_id,
     )  # fmt: skip
     await purse.effect(effect_id, "proposed", task_id=task)
-    await purse.reserve("2", effect_id, task_id=task)
+    await purse.reserve("2", f"effect:{effect_id}", task_id=task)
     assert await purse.budgets.sweep() == {"settled": 0, "released": 0}
 
 

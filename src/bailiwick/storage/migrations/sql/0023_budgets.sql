@@ -357,7 +357,7 @@ begin
     return found;
 end $$;
 
--- Reservations whose effect has come to an end that nobody settled, or whose run is over before the
+-- Reservations (under effect:ID) whose effect has come to an end that nobody settled, or whose run is over before the
 -- effect began; of all organizations. A spending of which nobody knows stays reserved.
 create function budget_adrift(p_limit int) returns table (organization_id uuid, key text, reserved numeric, is_spent boolean)
 language plpgsql stable as $$
@@ -365,7 +365,8 @@ language plpgsql stable as $$
 begin
     return query select r.organization_id, r.key, r.reserved, e.state not in ('proposed', 'awaiting', 'declined', 'failed')
     from budget_reservations r
-    join effects e on e.organization_id = r.organization_id and e.id::text = r.key
+    join effects e on e.organization_id = r.organization_id
+        and e.id = case when r.key ~ '^effect:[0-9a-f-]{36}$' then substr(r.key, 8)::uuid end
     where r.state = 'reserved'
       and (e.state in ('declined', 'failed', 'applied', 'verified', 'refuted', 'unverifiable', 'reverted')
            or (e.state in ('proposed', 'awaiting') and not exists (select from tasks t where t.id = r.task_id)))
