@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bailiwick import __version__
+from bailiwick.authority.approvals import facts as approval_facts
 from bailiwick.authority.autonomy import facts as autonomy_facts
 from bailiwick.authority.budgets import facts as budget_facts
 from bailiwick.authority.budgets import sweeping
@@ -19,7 +20,7 @@ class AuthorityExtension:
 
     def register(self, registrar: Registrar) -> None:
         """Register the event types, kinds and schedules of authority."""
-        for event_type in (*POLICY_EVENTS, *autonomy_facts.EVENT_TYPES):
+        for event_type in (*POLICY_EVENTS, *approval_facts.EVENT_TYPES, *autonomy_facts.EVENT_TYPES):
             registrar.event_type(event_type)
         registrar.event_type(budget_facts.TYPE)
         registrar.task_kind(sweeping.sweep_kind(registrar.kernel.budgets))

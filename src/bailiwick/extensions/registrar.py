@@ -11,6 +11,7 @@ from bailiwick.audit import AuditLog
 from bailiwick.audit.alarms import Alarms
 from bailiwick.audit.roots import AuditRoots
 from bailiwick.authority import Authority, Policies
+from bailiwick.authority.approvals import Approvals
 from bailiwick.authority.autonomy import AgentVersions, Autonomy
 from bailiwick.authority.budgets import Budgets
 from bailiwick.connectors.connections import Connections
@@ -83,6 +84,7 @@ class Kernel:
     outcomes: Outcomes
     budgets: Budgets
     effects: Effects
+    approvals: Approvals
 
     @property
     def consents(self) -> Consents:

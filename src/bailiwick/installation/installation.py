@@ -12,13 +12,14 @@ from bailiwick.audit.alarms import Alarm, Alarms
 from bailiwick.audit.keys import AuditKeys
 from bailiwick.audit.roots import AuditRoots
 from bailiwick.authority import Authority, Policies
+from bailiwick.authority.approvals import Approvals
 from bailiwick.authority.autonomy import Autonomy
 from bailiwick.authority.budgets import Budgets
 from bailiwick.connectors.connections import Connections
 from bailiwick.connectors.intake import Intake
 from bailiwick.effects.acting import EffectActing
-from bailiwick.effects.approving import NobodyToAsk
 from bailiwick.effects.ledger import Effects
+from bailiwick.effects.toolbox import Toolbox
 from bailiwick.events import EventLog
 from bailiwick.events.reader import EventReader, Retention
 from bailiwick.events.rejections import Rejections
@@ -282,13 +283,16 @@ class Installation:
         self.autonomy = Autonomy(self.database, self.audit, self.events, self.registry.agent_versions)
         self.authority.levels = self.autonomy
         self.budgets = Budgets(self.database, self.events, self.audit)
-        self.outcomes = Outcomes(self.database)
+        self.approvals = Approvals(self.database, self.events, self.audit, Toolbox(self.registry.tools))
+        self.approvals.learning = self.autonomy
+        self.authority.memory = self.approvals
         self.effects = Effects(self.database, self.events, self.audit)
+        self.outcomes = Outcomes(self.database, self.effects, self.events, self.audit)
 
     def acting(self) -> EffectActing:
         """Return who carries out the effects of runs."""
         return EffectActing(
-            self.database, self.registry.tools, self.effects, authority=self.authority, approvals=NobodyToAsk(),
+            self.database, self.registry.tools, self.effects, authority=self.authority, approvals=self.approvals,
             budgets=self.budgets,
         )  # fmt: skip
 
@@ -299,7 +303,7 @@ class Installation:
             self.limits, self.schedules, self.directory, self.organizations, self.rejections, self.connections,
             self.registry, self.outbound, self.backups, self.audit, self.audit_roots, self.alarms,
             self.privacy, self.sessions, self.policies, self.authority, self.autonomy, self.outcomes,
-            self.budgets, self.effects,
+            self.budgets, self.effects, self.approvals,
         )  # fmt: skip
         self.extensions = [*register_extensions(extensions, Registrar(self.registry, kernel)), *failed]
         self.registry.failed += [f"{one.name}: {one.error}" for one in self.extensions if one.state == "failed"]

@@ -54,6 +54,17 @@ _WORK: tuple[Location, ...] = (
         "replace", OPERATIONS, about=_STEP_CAUSED, age="id",
         spared="exists (select from tasks t where t.id = decisions.task_id)",
     ),
+    Location(
+        "approvals",
+        {
+            "arguments": "document", "target": "name", "observed": "document", "reason": "text", "rule_reason": "text",
+            "undo": "text", "edited": "document", "problem": "text",
+        },
+        "replace", OPERATIONS, about=_STEP_CAUSED,
+    ),
+    Location("approval_answers", {"reason": "text", "answered_by_name": "name"}, "replace", OPERATIONS),
+    Location("approval_delegations", {"reason": "text"}, "replace", OPERATIONS),
+    Location("approval_rules", {"bounds": "document", "made_by_name": "name"}, "replace", OPERATIONS),
     Location("schedules", {"name": "name", "payload": "document", "problem": "text"}, "replace", OPERATIONS),
     Location("limits", {"reason": "text"}, "replace", OPERATIONS, key=("subject",)),
     Location("agents", {"name": "name", "configuration": "document"}, "replace", OPERATIONS),
@@ -170,6 +181,7 @@ _WITHOUT: dict[str, str] = {
     **dict.fromkeys(
         ("budgets", "budget_accounts", "budget_reservations", "budget_holds", "budget_crossings"), "figures"
     ),
+    "approval_links": "ids of users and hashes of tokens",
     "usage_increments": "figures",
     "usage_sources": "names of meters",
     "unmetered_kinds": "names of kinds of task",
