@@ -17,6 +17,7 @@ from bailiwick.bench.audit import measure_audit
 from bailiwick.bench.engine import measure_engine
 from bailiwick.bench.fairness import measure_fairness
 from bailiwick.bench.logins import measure_logins
+from bailiwick.bench.policy import measure_policy
 from bailiwick.bench.report import Report
 from bailiwick.bench.requests import measure_requests
 from bailiwick.bench.start import measure_start
@@ -38,6 +39,7 @@ class Benchmark(StrEnum):
     LOGINS = "logins"
     AUDIT = "audit"
     REQUESTS = "requests"
+    POLICY = "policy"
 
 
 @app.command()
@@ -74,6 +76,7 @@ def _measure(benchmark: Benchmark, seconds: float, say: Say) -> Coroutine[Any, A
         Benchmark.FAIRNESS: lambda: measure_fairness(say=say),
         Benchmark.AUDIT: lambda: measure_audit(say=say),
         Benchmark.REQUESTS: lambda: measure_requests(say=say),
+        Benchmark.POLICY: lambda: measure_policy(say=say),
         Benchmark.START: lambda: measure_start(say=say),
         Benchmark.LOGINS: lambda: measure_logins(say=say),
     }
