@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -162,7 +162,7 @@ def outcome_slowly(policy: Policy, around: Circumstances) -> Outcome | None:
     }  # fmt: skip
     for outcome in ("deny", "approve", "allow"):
         if outcome in said:
-            return cast("Outcome", outcome)
+            return outcome
     return None
 
 

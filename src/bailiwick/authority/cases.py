@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from bailiwick.authority.deciding import decide
 from bailiwick.authority.model import Budget, Decision, EffectClass, Proposal
@@ -158,7 +158,7 @@ def _given(given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "level": level,
         "consent": None if consent is None else consent == "granted",
-        "budget": None if budget is None else Budget(cast("Literal['ok', 'ask', 'deny']", budget)),
+        "budget": None if budget is None else Budget(budget),
         "remembered": _optional(given, "remembered"),
         "organization": _texts(given, "organization"),
     }

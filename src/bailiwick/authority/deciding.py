@@ -125,6 +125,8 @@ def _refused(unknown: Opinion | None, policy: RuleIndex, ceiling: RuleIndex) -> 
 
 def _spoken(index: RuleIndex, around: Circumstances, undetermined: list[str], *, is_ceiling: bool) -> list[_Spoken]:
     found: list[_Spoken] = []
+    if not index.policy.rules:
+        return found
     for match in index.matching(around):
         rule = match.rule
         if not match.speaks:

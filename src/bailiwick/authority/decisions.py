@@ -161,11 +161,13 @@ def _document(value: Any) -> str:
 
 
 def _decision(row: Row) -> RecordedDecision:
-    terms = row["terms"]
+    terms: dict[str, Any] | None = row["terms"]
+    if terms is not None:
+        terms["roles"] = tuple(terms["roles"])
     fields: dict[str, Any] = {
         **row,
         "labels": tuple(row["labels"]),
-        "terms": None if terms is None else ApprovalTerms(**{**terms, "roles": tuple(terms["roles"])}),
+        "terms": None if terms is None else ApprovalTerms(**terms),
         "undetermined": tuple(row["undetermined"]),
         "considered": tuple(Opinion(**one) for one in row["considered"]),
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bailiwick.authority.model import Proposal
 from bailiwick.authority.policy.circumstances import Circumstances
-from bailiwick.authority.policy.conditions import Predicate, predicate_of
+from bailiwick.authority.policy.conditions import predicate_of
 from bailiwick.authority.policy.matching import matcher
 from bailiwick.authority.policy.model import Policy, Rule
 
@@ -29,24 +29,26 @@ class Match:
         return self.unknown is None or self.rule.outcome != "allow"
 
 
-@dataclass(frozen=True, slots=True)
 class _Ready:
-    rule: Rule
-    # Names of conditions and what tells whether they hold, without those of tool and class.
-    predicates: tuple[tuple[str, Predicate], ...]
-    # By which of ``_KEYS`` it is found, and under which values; None: always asked.
-    key: tuple[str, tuple[str, ...]] | None
+    """A rule with its predicates made, but for those of tool and class, which the index answers."""
 
-    def match(self, around: Circumstances) -> Match | None:
-        """Ask every condition; one that cannot be determined is noted, one that does not hold ends it."""
-        unknown = None
-        for name, predicate in self.predicates:
-            holds = predicate(around)
-            if holds is False:
-                return None
-            if holds is None:
-                unknown = name
-        return Match(self.rule, unknown)
+    __slots__ = ("classes", "fits_tool", "key", "match", "predicates")
+
+    def __init__(self, rule: Rule) -> None:
+        self.match = Match(rule)
+        self.predicates = tuple(
+            (name, predicate_of(name, ask)) for name, ask in rule.when.items() if name not in ("tool", "class")
+        )
+        # By which of ``_KEYS`` it is found, and under which values; None: always asked.
+        self.key = _key_of(rule)
+        self.fits_tool = matcher(rule.when["tool"]) if "tool" in rule.when else None
+        self.classes: frozenset[str] | None = rule.when.get("class")
+
+    def is_about(self, tool: str, effect_class: str) -> bool:
+        """Tell whether it may speak about a tool and class."""
+        return (self.classes is None or effect_class in self.classes) and (
+            self.fits_tool is None or self.fits_tool(tool)
+        )
 
 
 class _Bucket:
@@ -85,8 +87,8 @@ class RuleIndex:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._by_tool: dict[str, list[tuple[Rule, _Ready]]] = {}
-        self._any_tool: list[tuple[Rule, _Ready]] = []
+        self._by_tool: dict[str, list[_Ready]] = {}
+        self._any_tool: list[_Ready] = []
         self._buckets: dict[tuple[str, str], _Bucket] = {}
         for rule in policy.rules:
             self._add(rule)
@@ -100,39 +102,33 @@ class RuleIndex:
             bucket = self._remember(key)
         found: list[Match] = []
         for ready in bucket.candidates(proposal):
-            match = ready.match(around)
-            if match is not None:
-                found.append(match)
+            unknown = None
+            for name, predicate in ready.predicates:
+                holds = predicate(around)
+                if holds is False:
+                    break
+                if holds is None:
+                    unknown = name
+            else:
+                found.append(ready.match if unknown is None else Match(ready.match.rule, unknown))
         return found
 
     def _add(self, rule: Rule) -> None:
-        entry = (rule, _ready(rule))
+        ready = _Ready(rule)
         tools: Sequence[str] = rule.when.get("tool", ())
         if tools and not any("*" in tool for tool in tools):
             for tool in dict.fromkeys(tools):
-                self._by_tool.setdefault(tool, []).append(entry)
+                self._by_tool.setdefault(tool, []).append(ready)
         else:
-            self._any_tool.append(entry)
+            self._any_tool.append(ready)
 
     def _remember(self, key: tuple[str, str]) -> _Bucket:
-        tool, effect_class = key
-        entries = [*self._by_tool.get(tool, ()), *self._any_tool]
-        bucket = _Bucket(ready for rule, ready in entries if _is_about(rule, tool, effect_class))
+        rules = (*self._by_tool.get(key[0], ()), *self._any_tool)
+        bucket = _Bucket(ready for ready in rules if ready.is_about(*key))
         if len(self._buckets) >= _MAX_BUCKETS:
             self._buckets.clear()
         self._buckets[key] = bucket
         return bucket
-
-
-def _is_about(rule: Rule, tool: str, effect_class: str) -> bool:
-    tools, classes = rule.when.get("tool"), rule.when.get("class")
-    return (tools is None or matcher(tools)(tool)) and (classes is None or effect_class in classes)
-
-
-def _ready(rule: Rule) -> _Ready:
-    asked = {name: ask for name, ask in rule.when.items() if name not in ("tool", "class")}
-    predicates = tuple((name, predicate_of(name, ask)) for name, ask in asked.items())
-    return _Ready(rule, predicates, _key_of(rule))
 
 
 def _key_of(rule: Rule) -> tuple[str, tuple[str, ...]] | None:

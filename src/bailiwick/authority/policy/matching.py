@@ -4,13 +4,30 @@ from collections.abc import Callable, Sequence
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Tell whether a text fits a pattern; ``*`` stands for any characters, all others for themselves.
+    """Tell whether a text fits a pattern; ``*`` stands for any characters, all others for themselves."""
+    return matcher((pattern,))(text)
 
-    Takes time linear in both: the parts between the stars are looked for from left to right.
+
+def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Return what tells whether a text fits one of several patterns.
+
+    It takes time linear in the text: the parts between stars are looked for
+    from left to right, never again.
     """
-    if "*" not in pattern:
-        return pattern == text
-    first, *middle, last = pattern.split("*")
+    exact = frozenset(pattern for pattern in patterns if "*" not in pattern)
+    # Most patterns end in their only star.
+    beginnings = tuple(pattern[:-1] for pattern in patterns if pattern.find("*") == len(pattern) - 1)
+    others = [pattern.split("*") for pattern in patterns if -1 < pattern.find("*") < len(pattern) - 1]
+    if not others:
+        if not beginnings:
+            return exact.__contains__
+        if not exact:
+            return lambda text: text.startswith(beginnings)
+    return lambda text: text in exact or text.startswith(beginnings) or any(_fits(parts, text) for parts in others)
+
+
+def _fits(parts: Sequence[str], text: str) -> bool:
+    first, *middle, last = parts
     if not text.startswith(first) or not text.endswith(last) or len(text) < len(first) + len(last):
         return False
     position, end = len(first), len(text) - len(last)
@@ -20,12 +37,3 @@ def matches(pattern: str, text: str) -> bool:
             return False
         position = found + len(part)
     return True
-
-
-def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Return what tells whether a text fits one of several patterns."""
-    exact = frozenset(pattern for pattern in patterns if "*" not in pattern)
-    globs = tuple(pattern for pattern in patterns if "*" in pattern)
-    if not globs:
-        return exact.__contains__
-    return lambda text: text in exact or any(matches(pattern, text) for pattern in globs)
