@@ -43,6 +43,8 @@ class Agent(ABC, Generic[Assignment]):
     assignment: ClassVar[type[BaseModel]]
     retry: ClassVar[RetryPolicy] = RetryPolicy(max_attempts=3)
     timeout_seconds: ClassVar[float] = 120.0
+    # Steps that only compute from what they are given: a rehearsal of this version runs them anew.
+    pure_steps: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, database: Database) -> None:
         self.database = database
