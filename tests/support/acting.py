@@ -8,17 +8,20 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
-from bailiwick.audit import Actor, AuditLog
+from bailiwick.audit import Actor, AuditLog, EntryFilter
 from bailiwick.authority import Authority, Policies
+from bailiwick.authority.approvals import Answered, Answerer, ApprovalRecord, Approvals, Saying
+from bailiwick.authority.approvals.facts import EVENT_TYPES as APPROVAL_EVENTS
 from bailiwick.authority.autonomy import Autonomy
 from bailiwick.authority.autonomy.facts import EVENT_TYPES as AUTONOMY_EVENTS
 from bailiwick.authority.budgets import Budgets
 from bailiwick.authority.budgets.facts import TYPE as BUDGET_EVENT
 from bailiwick.effects import Call, Observation, Tool, ToolRegistry, Undo, Verdict
 from bailiwick.effects.acting import EffectActing
-from bailiwick.effects.approving import NobodyToAsk
 from bailiwick.effects.facts import EVENT_TYPES
 from bailiwick.effects.ledger import Effects
+from bailiwick.effects.record import EffectFilter, EffectRecord
+from bailiwick.effects.toolbox import Toolbox
 from bailiwick.kernel.ids import new_id
 from bailiwick.tasks import Run
 from bailiwick.tasks.acting import Effect
@@ -164,12 +167,14 @@ class ActingEngine(Engine):
         for tool in TOOLS:
             self.tools.register(tool(folder, hook))
         self.authority.knows_tool = self.tools.knows
+        self.approvals = Approvals(self.database, self.events, self.audit, Toolbox(self.tools))
+        self.authority.memory = self.approvals
         acting = EffectActing(
-            self.database, self.tools, self.effects, authority=self.authority, approvals=NobodyToAsk(),
+            self.database, self.tools, self.effects, authority=self.authority, approvals=self.approvals,
             budgets=self.budgets,
         )  # fmt: skip
         self.services = EngineServices(self.queue, self.events, self.database, acting)
-        for event_type in (*EVENT_TYPES, *AUTONOMY_EVENTS, BUDGET_EVENT):
+        for event_type in (*EVENT_TYPES, *AUTONOMY_EVENTS, *APPROVAL_EVENTS, BUDGET_EVENT):
             self.types.register(event_type)
         self.agent_id = new_id()
 
@@ -192,3 +197,29 @@ class ActingEngine(Engine):
     async def act(self, tool: str = "folder.append", text: str = "hello", **fields: Any) -> str:
         """Add a task of the kind ``act`` for the agent and return its id."""
         return await self.add("act", {"tool": tool, "name": "file", "text": text}, agent_id=self.agent_id, **fields)
+
+    async def asked(self, task_id: str) -> ApprovalRecord:
+        """Wait until a task waits for people and return what they are asked."""
+        await self.reaches_wait(task_id, "approval.answered")
+        found = await self.approvals.list(self.organization_id, state="waiting")
+        return next(one for one in found.items if one.task_id == task_id)
+
+    async def answer(self, approval: ApprovalRecord, decision: Any = "approve", **more: Any) -> Answered:
+        """Answer as whoever runs the installation."""
+        answerer = Answerer(Actor("system", "account:test", "a test"), None, "cli")
+        said = Saying(decision, approval.digest, **more)
+        return await self.approvals.answer(self.organization_id, approval.id, said, answerer)
+
+    async def effect_of(self, task_id: str) -> EffectRecord:
+        """Return the newest effect of a task."""
+        page = await self.effects.list(self.organization_id, EffectFilter(task_id=task_id))
+        return page.items[0]
+
+    async def states(self, effect_id: str) -> list[str]:
+        """Return every state an effect was in."""
+        return [move.state for move in await self.effects.history(self.organization_id, effect_id)]
+
+    async def audited(self, effect_id: str) -> list[str]:
+        """Return what the audit log says of an effect, oldest first."""
+        page = await self.audit.list(self.organization_id, EntryFilter(target=f"effect:{effect_id}"))
+        return [entry.action for entry in reversed(page.items)]

@@ -16,6 +16,7 @@ from bailiwick.api.rest import (
     audit,
     budgets,
     catalogue,
+    effects,
     entrance,
     event_stream,
     events,
@@ -47,7 +48,8 @@ from bailiwick.installation import Installation
 # In the order of the flow. A fixed path comes before one with a parameter in its place.
 _RESOURCES: tuple[APIRouter, ...] = (
     organizations.router, event_stream.router, events.router, task_actions.router, tasks.router, runs.router,
-    agents.router, schedules.router, limits.router, quotas.usage, quotas.quotas, quotas.plans, catalogue.router,
+    agents.router, effects.effects, effects.tools,
+    schedules.router, limits.router, quotas.usage, quotas.quotas, quotas.plans, catalogue.router,
     privacy.router, budgets.router,
     issues.router, rejected.router, webhooks.router, audit.router,
     entrance.router, login.router, oidc.router, factors.router, identity_providers.router, login_rules.router,

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from pydantic import BaseModel
 
+from bailiwick.authority.approvals import Approvals
 from bailiwick.authority.budgets import Budgets
 from bailiwick.effects.digest import digest_of
 from bailiwick.effects.ledger import Effects
@@ -19,6 +20,7 @@ from bailiwick.effects.registry import ToolRegistry
 from bailiwick.effects.seeing import Seen, look, plain
 from bailiwick.effects.tool import Call, Tool
 from bailiwick.kernel.errors import BailiwickError, ConflictError
+from bailiwick.storage.connections import Connection
 from bailiwick.tasks import LeaseLostError, Run
 
 log = structlog.get_logger(__name__)
@@ -33,10 +35,11 @@ _MARGIN = timedelta(seconds=1)
 class Applying:
     """Carries out what may be carried out, records what came of it, and finds out what came of it after a crash."""
 
-    def __init__(self, effects: Effects, tools: ToolRegistry, budgets: Budgets) -> None:
+    def __init__(self, effects: Effects, tools: ToolRegistry, *, approvals: Approvals, budgets: Budgets) -> None:
         self._effects = effects
         self._moves = effects.moves
         self._tools = tools
+        self._approvals = approvals
         self._budgets = budgets
 
     async def apply(self, run: Run, effect_id: str, arguments: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
@@ -59,6 +62,10 @@ class Applying:
             await self._verify(effect, arguments)
             effect = await self._effects.get(effect.organization_id, effect.id)
         return outcome_of(effect)
+
+    async def outcome(self, run: Run, effect_id: str) -> dict[str, Any]:
+        """Return what became of an effect by now, as ``apply`` does."""
+        return outcome_of(await self._effects.get(run.task.organization_id, effect_id))
 
     async def _carry_out(self, run: Run, effect: EffectRecord, given: BaseModel | Mapping[str, Any]) -> None:
         tool = self._tools.get(effect.tool)
@@ -112,8 +119,14 @@ class Applying:
             problem = f"{problem}; it was interrupted before it took effect"
             await self._end(run, effect, Ending("failed", problem=problem))
             return
-        await self._release(effect)
-        if not await self._moves.decline(effect, problem, fence=run.task.fence, is_breach=is_breach):
+
+        async def give_back(connection: Connection) -> None:
+            await self._release(effect, connection)
+            if effect.approval_id is not None:
+                await self._approvals.stale(effect.organization_id, effect.approval_id, problem, connection=connection)
+
+        fence = run.task.fence
+        if not await self._moves.decline(effect, problem, fence=fence, is_breach=is_breach, also=give_back):
             raise LeaseLostError(
                 f"task {run.task.id} was taken from this worker before effect {effect.id} was given up"
             )
@@ -157,14 +170,17 @@ class Applying:
         await self._end(run, effect, Ending("applied", _keepable(result), undo=_document(undo), undo_seconds=within))
 
     async def _end(self, run: Run, effect: EffectRecord, ending: Ending) -> None:
-        if not await self._moves.end(effect, ending, fence=run.task.fence):
+        async def settle(connection: Connection) -> None:
+            if ending.state == "applied" and effect.price:
+                key = budget_key(effect.id)
+                await self._budgets.settle(effect.organization_id, key, effect.price, connection=connection)
+            elif ending.state == "failed":
+                await self._release(effect, connection)
+
+        if not await self._moves.end(effect, ending, fence=run.task.fence, also=settle):
             raise LeaseLostError(
                 f"task {run.task.id} was taken from this worker before it was recorded what came of effect {effect.id}"
             )
-        if ending.state == "applied" and effect.price:
-            await self._budgets.settle(effect.organization_id, budget_key(effect.id), effect.price)
-        elif ending.state == "failed":
-            await self._release(effect)
 
     async def _verify(self, effect: EffectRecord, given: BaseModel | Mapping[str, Any]) -> None:
         """Let the tool look at what it did; without an expectation of later, that is the verdict."""
@@ -187,9 +203,9 @@ class Applying:
                 amount=effect.price, key=budget_key(effect.id), is_approved=True,
             )  # fmt: skip
 
-    async def _release(self, effect: EffectRecord) -> None:
+    async def _release(self, effect: EffectRecord, connection: Connection) -> None:
         if effect.price:
-            await self._budgets.release(effect.organization_id, budget_key(effect.id))
+            await self._budgets.release(effect.organization_id, budget_key(effect.id), connection=connection)
 
 
 def outcome_of(effect: EffectRecord) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The effects of organizations: found, listed, judged, settled by people, taken back."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from bailiwick.audit import Actor, AuditLog
 from bailiwick.effects.model import Verdict
@@ -90,7 +90,13 @@ class Effects:
         return row is not None and await self.moves.judge(effect_of(row), verdict, connection=connection)
 
     async def settle_unknown(
-        self, organization_id: str, effect_id: str, state: str, *, actor: Actor, reason: str
+        self,
+        organization_id: str,
+        effect_id: str,
+        state: Literal["applied", "failed"],
+        *,
+        actor: Actor,
+        reason: str,
     ) -> EffectRecord:
         """Say, as a person who looked, what became of an effect of which nobody can tell; the run goes on with it.
 

@@ -19,6 +19,9 @@ from bailiwick.telemetry.redacting import redacted, redacted_json
 
 _MAX_PROBLEM = 2000
 
+Also = Callable[[Connection], Awaitable[None]]
+"""What belongs to a move and is kept elsewhere: budgets, approvals."""
+
 Judged = Callable[[EffectRecord, Verdict, Connection], Awaitable[None]]
 """Told of a verdict about an effect in the transaction that writes it."""
 
@@ -56,14 +59,16 @@ class Moves:
         )
         return "moved" if row is None else str(row["answer"])
 
-    async def end(self, effect: EffectRecord, ending: Ending, *, fence: int | None) -> bool:
+    async def end(self, effect: EffectRecord, ending: Ending, *, fence: int | None, also: Also | None = None) -> bool:
         """Record what came of a call; what is expected of it is set up, what it takes back is marked.
 
-        Without a ``fence`` only where the effect's task is over.
+        Without a ``fence`` only where the effect's task is over. ``also`` is done in the same transaction.
         """
         is_inverse = ending.state == "applied" and effect.reverts is not None
 
         async def write(connection: Connection) -> None:
+            if also is not None:
+                await also(connection)
             if ending.state == "applied":
                 await expect(effect, connection)
             await self.tell(effect, ending.state, ending.problem or effect.reason, connection)
@@ -84,10 +89,20 @@ class Moves:
 
         return await self._together(effect, write)
 
-    async def decline(self, effect: EffectRecord, problem: str, *, fence: int | None, is_breach: bool = False) -> bool:
+    async def decline(
+        self,
+        effect: EffectRecord,
+        problem: str,
+        *,
+        fence: int | None,
+        is_breach: bool = False,
+        also: Also | None = None,
+    ) -> bool:
         """Give up what was not begun; a breach, where what is stored is not what was decided, is audited."""
 
         async def write(connection: Connection) -> None:
+            if also is not None:
+                await also(connection)
             await self.tell(effect, "declined", problem, connection)
             if is_breach:
                 await self._record(effect, "refused", actor_of(effect), problem, connection)

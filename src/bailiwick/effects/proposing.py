@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from bailiwick.authority import Authority, Decision, Proposal
 from bailiwick.authority import Budget as BudgetAnswer
+from bailiwick.authority.approvals import Approvals
 from bailiwick.authority.budgets import Budgets
-from bailiwick.effects.approving import Asking
 from bailiwick.effects.digest import digest_of
 from bailiwick.effects.moves import Moves, kept
 from bailiwick.effects.record import COLUMNS, EffectRecord, effect_of
@@ -74,7 +74,7 @@ class Proposing:
         moves: Moves,
         *,
         authority: Authority,
-        approvals: Asking,
+        approvals: Approvals,
         budgets: Budgets,
     ) -> None:
         self._database = database

@@ -1,11 +1,34 @@
 """The tools that are there."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from bailiwick.effects.tool import Tool
+from bailiwick.authority.model import EffectClass
+from bailiwick.effects.tool import Recovery, Tool
 from bailiwick.kernel.errors import ConflictError, InvalidPayloadError, UnknownKindError
+
+
+@dataclass(frozen=True, slots=True)
+class ToolView:
+    """A tool as it is shown; ``arguments`` is its JSON Schema."""
+
+    name: str
+    version: str
+    effect_class: EffectClass
+    recovery: Recovery
+    summary: str
+    timeout_seconds: float
+    arguments: dict[str, Any]
+
+
+def view_of(tool: Tool[Any]) -> ToolView:
+    """Return what there is to know of a tool."""
+    return ToolView(
+        tool.name, tool.version, tool.effect_class, tool.recovery, tool.summary, tool.timeout_seconds,
+        tool.arguments.model_json_schema(),
+    )  # fmt: skip
 
 
 class ToolRegistry:

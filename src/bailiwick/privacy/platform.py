@@ -62,6 +62,19 @@ _WORK: tuple[Location, ...] = (
         },
         "replace", OPERATIONS, about=_STEP_CAUSED,
     ),
+    # An effect that is changed before it began begins no more: it does not fit what was decided about.
+    Location(
+        "effects",
+        {
+            "arguments": "document", "target": "name", "observed": "document", "reason": "text", "problem": "text",
+            "result": "document", "evidence": "document", "undo": "document", "expectation": "document",
+        },
+        "replace", OPERATIONS, about=_STEP_CAUSED,
+    ),
+    Location(
+        "effect_moves", {"note": "text"}, "replace", OPERATIONS, key=("effect_id", "seq"),
+        about=f"effect_id in (select x.id from effects x where x.organization_id = %(org)s and x.{_STEP_CAUSED})",
+    ),
     Location("approval_answers", {"reason": "text", "answered_by_name": "name"}, "replace", OPERATIONS),
     Location("approval_delegations", {"reason": "text"}, "replace", OPERATIONS),
     Location("approval_rules", {"bounds": "document", "made_by_name": "name"}, "replace", OPERATIONS),
