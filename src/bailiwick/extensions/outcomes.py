@@ -6,6 +6,7 @@ from bailiwick import __version__
 from bailiwick.extensions.registrar import Registrar
 from bailiwick.outcomes.checking import KIND, RETRY, OutcomeCheck, OutcomePayload
 from bailiwick.outcomes.facts import EVENT_TYPES
+from bailiwick.outcomes.general import register_general
 from bailiwick.outcomes.learning import Learning
 from bailiwick.tasks import TaskKind
 
@@ -24,8 +25,10 @@ class OutcomesExtension:
         kernel = registrar.kernel
         for event_type in EVENT_TYPES:
             registrar.event_type(event_type)
+        registry = kernel.registry
+        register_general(registry.checks, kernel.database, kernel.effects, registry.tools)
         kernel.effects.moves.judged.append(Learning(kernel.autonomy).hear)
-        check = OutcomeCheck(kernel.outcomes, kernel.registry.checks)
+        check = OutcomeCheck(kernel.outcomes, registry.checks)
         registrar.task_kind(
             TaskKind(
                 KIND,

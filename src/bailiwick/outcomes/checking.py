@@ -1,7 +1,6 @@
 """The task kind ``outcome.check``: looks when the time has come, and writes what it found."""
 
 import asyncio
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +10,7 @@ from bailiwick.kernel.clock import Clock, SystemClock
 from bailiwick.kernel.errors import BailiwickError, CannotDetermineError, DatabaseUnavailableError
 from bailiwick.outcomes.checks import CheckRegistry, Expected, Finding
 from bailiwick.outcomes.model import OutcomeRecord
-from bailiwick.outcomes.service import Outcomes
+from bailiwick.outcomes.service import Look, Outcomes
 from bailiwick.tasks import RetryPolicy, Run
 
 KIND = "outcome.check"
@@ -33,23 +32,35 @@ class OutcomePayload(BaseModel):
 
 
 class OutcomeCheck:
-    """Carries out looks. Reads the outside, so it may be killed anywhere: it looks again, and writes once."""
+    """Carries out looks.
 
-    def __init__(self, outcomes: Outcomes, checks: CheckRegistry, clock: Clock | None = None) -> None:
+    Looking changes nothing and writing happens once, so it may be stopped
+    anywhere: it looks again.
+    """
+
+    def __init__(
+        self, outcomes: Outcomes, checks: CheckRegistry, *, retry: RetryPolicy = RETRY, clock: Clock | None = None
+    ) -> None:
+        """Take the policy by which the task kind is tried again: after its last try the outcome is unknown."""
         self._outcomes = outcomes
         self._checks = checks
+        self._retry = retry
         self._clock = clock or SystemClock()
 
     async def handle(self, run: Run, payload: OutcomePayload) -> dict[str, Any]:
-        """Look, and write the verdict with its evidence; tried again after passing faults, then unknown."""
-        found = await run.step("look", self._look, run, payload.outcome_id)
-        return await run.step("record", self._outcomes.record, run, payload.outcome_id, found)
+        """Look, and write the verdict with its evidence; tried again after passing faults, then unknown.
 
-    async def _look(self, run: Run, outcome_id: str) -> dict[str, Any]:
-        outcome = await self._outcomes.get(run.task.organization_id, outcome_id)
-        began = self._clock.now()
+        Raises:
+            BailiwickError, Exception: the look failed so that another may succeed.
+        """
+        outcome = await self._outcomes.get(run.task.organization_id, payload.outcome_id)
+        if outcome.state != "pending":
+            return {"outcome_id": outcome.id, "verdict": outcome.state, "is_new": False}
+        looked_at = self._clock.now()
         finding = await self._finding(run, outcome)
-        return {**asdict(finding), "looked_at": began.isoformat(), "late_seconds": _late(outcome.check_at, began)}
+        look = Look(finding, looked_at, _late(outcome.check_at, looked_at))
+        is_new = await self._outcomes.record(run, outcome.id, look)
+        return {"outcome_id": outcome.id, "verdict": finding.verdict, "is_new": is_new}
 
     async def _finding(self, run: Run, outcome: OutcomeRecord) -> Finding:
         try:
@@ -64,7 +75,7 @@ class OutcomeCheck:
             return Finding("unknown", missing=error.missing)
         except Exception as error:
             may_pass = not isinstance(error, BailiwickError) or error.retryable
-            if may_pass and RETRY.delay_seconds(run.task.failures + 1) is not None:
+            if may_pass and self._retry.delay_seconds(run.task.failures + 1) is not None:
                 raise
             return Finding("unknown", missing=_problem(error, run.task.failures + 1))
 

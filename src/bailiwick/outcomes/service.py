@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from datetime import datetime
+from typing import Literal
 
 from bailiwick.audit import SYSTEM, Act, AuditLog
 from bailiwick.effects.ledger import Effects
@@ -11,6 +12,7 @@ from bailiwick.events import EventLog, NewEvent
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import NotFoundError
 from bailiwick.kernel.ids import parse_id
+from bailiwick.outcomes.checks import Finding
 from bailiwick.outcomes.checks import Verdict as Found
 from bailiwick.outcomes.facts import CHECKED, OutcomeChecked
 from bailiwick.outcomes.model import COLUMNS, OutcomeRecord
@@ -18,13 +20,13 @@ from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
 from bailiwick.storage.database import trusted
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
-from bailiwick.tasks import Run
-from bailiwick.telemetry.redacting import redacted_json
+from bailiwick.tasks import LeaseLostError, Run
+from bailiwick.telemetry.redacting import redacted, redacted_json
 
 _RECORD = """
 update outcomes set state = %(state)s, evidence = %(evidence)s::jsonb, missing = %(missing)s,
     checked_at = %(at)s, late_seconds = %(late)s
-where organization_id = %(org)s and id = %(id)s and state = 'pending' and task_is_held(%(task)s, %(fence)s)
+where organization_id = %(org)s and id = %(id)s and state = 'pending'
 returning """
 
 _VERDICTS: Mapping[Found, Literal["verified", "refuted", "unverifiable"]] = {
@@ -41,6 +43,15 @@ class OutcomeFilter:
     effect_id: str | None = None
     task_id: str | None = None
     agent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look found, when it began, and how much later than it should; None for in time."""
+
+    finding: Finding
+    at: datetime
+    late_seconds: float | None = None
 
 
 class Outcomes:
@@ -83,26 +94,31 @@ class Outcomes:
         found = [OutcomeRecord(**row) for row in rows[:limit]]
         return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
 
-    async def record(self, run: Run, outcome_id: str, found: dict[str, Any]) -> dict[str, Any]:
+    async def record(self, run: Run, outcome_id: str, look: Look) -> bool:
         """Write a verdict with its evidence and all that follows from it, in one transaction and once.
 
         The effect it is about is settled, what that says of the agent learned,
-        the event told and the act audited, or nothing of it.
+        the event told and the act audited, or nothing of it. False where the
+        verdict is written already.
+
+        Raises:
+            LeaseLostError: the task that looks was taken from this worker.
         """
         organization_id = run.task.organization_id
-        evidence = redacted_json(encode({"readings": found["evidence"]}, what="evidence of an outcome"))
+        evidence = encode({"readings": look.finding.evidence}, what="evidence of an outcome")
+        missing = None if look.finding.missing is None else redacted(look.finding.missing)
         params = {
-            "org": organization_id, "id": outcome_id, "state": found["verdict"], "evidence": evidence.decode(),
-            "missing": found["missing"], "at": found["looked_at"], "late": found["late_seconds"],
-            "task": run.task.id, "fence": run.task.fence,
+            "org": organization_id, "id": outcome_id, "state": look.finding.verdict, "at": look.at,
+            "evidence": redacted_json(evidence).decode(), "missing": missing, "late": look.late_seconds,
         }  # fmt: skip
         async with self._database.transaction(organization_id) as connection:
+            await _check_held(run, connection)
             cursor = await connection.execute(trusted(_RECORD + COLUMNS), params)
             row = await cursor.fetchone()
             if row is not None:
-                await self._follow_up(OutcomeRecord(**row), found["verdict"], connection)
+                await self._follow_up(OutcomeRecord(**row), look.finding.verdict, connection)
         self._events.announce()
-        return {"outcome_id": outcome_id, "verdict": found["verdict"], "is_new": row is not None}
+        return row is not None
 
     async def _follow_up(self, outcome: OutcomeRecord, found: Found, connection: Connection) -> None:
         if outcome.effect_id is not None:
@@ -124,3 +140,10 @@ class Outcomes:
             outcome.organization_id, CHECKED, SYSTEM, f"outcome:{outcome.id}", after=after, reason=outcome.missing
         )
         await self._audit.record(act, connection=connection)
+
+
+async def _check_held(run: Run, connection: Connection) -> None:
+    cursor = await connection.execute("select task_is_held(%s, %s) as held", (run.task.id, run.task.fence))
+    row = await cursor.fetchone()
+    if row is None or not row["held"]:
+        raise LeaseLostError(f"task {run.task.id} was taken from this worker before it wrote what it found")

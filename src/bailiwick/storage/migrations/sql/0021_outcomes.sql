@@ -62,3 +62,12 @@ begin
     return new;
 end $$;
 create trigger outcome_stands before update on outcomes for each row execute function outcome_stands();
+
+-- The moment that a text names, null where it names none.
+create function moment_of(p_text text) returns timestamptz
+language plpgsql stable as $$
+begin
+    return p_text::timestamptz;
+exception when data_exception then
+    return null;
+end $$;
