@@ -28,6 +28,8 @@ _ID_CHARACTERS = 36
 _PIPE_COLUMNS = 240
 # What tells a terminal to do something: C0 but tab and line feed, delete, C1.
 _CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
+# Those of them that JSON leaves as they are.
+_ESCAPES = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
 class SafeConsole(Console):
@@ -57,13 +59,19 @@ def note(message: str, *, style: str = "dim") -> None:
 
 def print_json(value: object) -> None:
     """Print one JSON document."""
-    sys.stdout.buffer.write(orjson.dumps(plain(value), default=str, option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.buffer.write(_encoded(value, orjson.OPT_INDENT_2))
     sys.stdout.buffer.flush()
+
+
+def print_text(text: str) -> None:
+    """Print a text as it is, for a file or a pipe; a terminal is spared the control characters in it."""
+    ended = text if text.endswith("\n") else f"{text}\n"
+    sys.stdout.write(ended.translate(_CONTROLS) if sys.stdout.isatty() else ended)
 
 
 def print_json_line(value: object) -> None:
     """Print one JSON document of a stream, on one line."""
-    sys.stdout.buffer.write(orjson.dumps(plain(value), default=str) + b"\n")
+    sys.stdout.buffer.write(_encoded(value))
     sys.stdout.buffer.flush()
 
 
@@ -128,6 +136,12 @@ def duration(seconds: float | None) -> str:
 def state_text(state: str) -> Text:
     """Return a task state in its colour."""
     return Text(state, style=STATE_STYLES.get(state, ""))
+
+
+def _encoded(value: object, option: int = 0) -> bytes:
+    text = orjson.dumps(plain(value), default=str, option=option).decode()
+    # They stand within strings only, where an escape means the same.
+    return f"{text.translate(_ESCAPES)}\n".encode()
 
 
 def _cell(value: object) -> Text | str:

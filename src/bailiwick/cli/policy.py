@@ -11,7 +11,7 @@ from bailiwick.authority.cases import CaseReport, explained, run_cases
 from bailiwick.authority.policies import MAX_BYTES
 from bailiwick.authority.policy.reading import read_cases, read_policy
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
-from bailiwick.cli.output import note, print_json, print_more, print_table, screen
+from bailiwick.cli.output import note, print_json, print_more, print_table, print_text, screen
 from bailiwick.cli.session import operator, organization_of, with_installation
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import InvalidInputError
@@ -46,7 +46,7 @@ def show(
         print_json(found)
         return
     note(f"version {found.version}, put {found.put_at:%Y-%m-%d %H:%M} UTC by {found.put_by_name}")
-    sys.stdout.write(found.source if found.source.endswith("\n") else f"{found.source}\n")
+    print_text(found.source)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
-from bailiwick.cli.output import note, print_json, print_more, print_table
+from bailiwick.cli.output import note, print_json, print_more, print_table, print_text
 from bailiwick.cli.session import operator, with_organization
 from bailiwick.connectors.importing import ImportReport
 from bailiwick.connectors.sources import open_file
@@ -63,7 +63,7 @@ def show(record_id: RecordId, org: Org = HOME, as_json: AsJson = False) -> None:
         print_json(record)
         return
     note(f"{record.source}, line {record.line}: {record.reason}", style="yellow")
-    sys.stdout.write(record.raw if record.raw.endswith("\n") else f"{record.raw}\n")
+    print_text(record.raw)
 
 
 @app.command()

@@ -9,6 +9,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from bailiwick.telemetry.redacting import redact
 
+# What tells a terminal to do something: C0 but tab and line feed, delete, C1.
+_CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
 # What these tell below a warning is of use to nobody who runs the platform.
 _CHATTY = ("httpx", "httpcore", "hishel", "asyncio", "alembic", "psycopg.pool", "uvicorn.access", "uvicorn.error")
 
@@ -41,16 +43,16 @@ def configure_logs(level: str = "info", *, stream: TextIO | None = None) -> None
         cache_logger_on_first_use=False,
     )
     is_for_people = stream is not None and stream.isatty()
-    renderer: Processor = (
-        structlog.dev.ConsoleRenderer(colors=True, pad_event_to=32)
+    renderers: list[Processor] = (
+        [hide_controls, structlog.dev.ConsoleRenderer(colors=True, pad_event_to=32)]
         if is_for_people
-        else structlog.processors.JSONRenderer()
+        else [structlog.processors.JSONRenderer()]
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
@@ -58,6 +60,11 @@ def configure_logs(level: str = "info", *, stream: TextIO | None = None) -> None
     root.setLevel(level.upper())
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+def hide_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Keep from a terminal the control characters in texts from outside; what is no text is escaped anyway."""
+    return {name: value.translate(_CONTROLS) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -63,3 +63,25 @@ def test_secrets_are_hidden_in_fields_exceptions_and_what_libraries_log(stream):
     assert "refused: ***" in second["exception"]
     assert second["error"] == "ValueError('refused: ***')"
     assert third["event"] == "sent ***"
+
+
+def test_on_a_terminal_text_from_outside_is_shown_and_not_obeyed():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    written = Terminal()
+    configure_logs("info", stream=written)
+    try:
+        structlog.get_logger("bailiwick.test").info("refused", reason="\x1b]0;pwn\x07 %s {0}", title=["\x9b2J"])
+        logging.getLogger("some.library").warning("said %s", "\x1b[2J\x9b31m")
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+    shown = written.getvalue()
+    assert "]0;pwn %s {0}" in shown
+    for obeyed in ("\x1b]", "\x07", "\x9b", "\x1b[2J"):
+        assert obeyed not in shown
