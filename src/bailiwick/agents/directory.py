@@ -17,13 +17,14 @@ from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
 
 _COLUMNS = "id, organization_id, kind, name, configuration, capabilities, price, capacity, is_enabled, created_at"
 
+# Work of their own kind alone is in hand: an effect that waits for a person's answer keeps no agent busy.
 _CANDIDATES = """
 select a.id, a.name, a.price, a.capacity, a.is_enabled, l.is_paused, l.blocked_until > now() as is_blocked, l.reason,
        coalesce((select sum(o.tasks) from task_totals o where o.organization_id = a.organization_id
                  and o.kind = %(kind)s and o.agent_id = a.id and o.state = 'completed'), 0) as successes,
        coalesce((select sum(o.tasks) from task_totals o where o.organization_id = a.organization_id
                  and o.kind = %(kind)s and o.agent_id = a.id and o.state = 'discarded'), 0) as failures,
-       (select count(*) from tasks t where t.agent_id = a.id) as load
+       (select count(*) from tasks t where t.agent_id = a.id and t.kind = %(kind)s) as load
 from agents a
 left join limits l on l.organization_id = a.organization_id and l.subject = 'agent:' || a.id
 where a.organization_id = %(org)s and a.capabilities @> array[%(kind)s]"""
@@ -31,17 +32,20 @@ where a.organization_id = %(org)s and a.capabilities @> array[%(kind)s]"""
 _STATISTICS = """
 select a.id as agent_id, a.name, a.kind, coalesce(o.done, 0) as done, coalesce(o.completed, 0) as completed,
        coalesce(o.discarded, 0) as discarded, coalesce(o.cost, 0) as cost,
-       (select count(*) from tasks t where t.agent_id = a.id) as load, d.p50_seconds, d.p95_seconds
+       (select count(*) from tasks t where t.agent_id = a.id and t.kind = any(a.capabilities)) as load,
+       d.p50_seconds, d.p95_seconds
 from agents a
 left join lateral (
     select sum(t.tasks) as done, sum(t.tasks) filter (where t.state = 'completed') as completed,
            sum(t.tasks) filter (where t.state = 'discarded') as discarded, sum(t.cost) as cost
-    from task_totals t where t.organization_id = a.organization_id and t.agent_id = a.id) as o on true
+    from task_totals t where t.organization_id = a.organization_id and t.agent_id = a.id
+      and t.kind = any(a.capabilities)) as o on true
 left join lateral (
     select percentile_cont(0.5) within group (order by f.seconds) as p50_seconds,
            percentile_cont(0.95) within group (order by f.seconds) as p95_seconds
     from (select extract(epoch from finished_at - started_at)::float8 as seconds from finished_tasks
-          where agent_id = a.id and state = 'completed' order by id desc limit 500) as f) as d on true
+          where agent_id = a.id and kind = any(a.capabilities) and state = 'completed'
+          order by id desc limit 500) as f) as d on true
 where a.organization_id = %(org)s and (%(after)s::uuid is null or a.id < %(after)s)
 order by a.id desc limit %(limit)s"""
 

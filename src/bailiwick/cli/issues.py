@@ -107,9 +107,12 @@ def show(key: Key, org: Org = HOME, as_json: AsJson = False) -> None:
         empty="no results", title="\nresults",
     )  # fmt: skip
     print_table(
-        ("at", "kind", "state", "detail"),
-        ((one["at"], one["kind"], one["state"], _plain(one["content"])) for one in found.proposed_effects),
-        empty="no proposed effects", title="\nproposed effects (nothing was sent)",
+        ("at", "tool", "state", "what", "why not"),
+        (
+            (one["at"], one["tool"], one["state"], _plain(_what(one["arguments"])), one["problem"])
+            for one in found.proposed_effects
+        ),
+        empty="no effects", title="\neffects (bailiwick why EFFECT-ID tells who decided)",
     )  # fmt: skip
 
 
@@ -203,6 +206,12 @@ def _priority_source(found: IssueDetail) -> str:
 
 def _status(status: str) -> Text:
     return Text(status, style=_STYLES.get(status, ""))
+
+
+def _what(arguments: dict[str, Any]) -> object:
+    """Return what is done to the issue, without saying which issue again."""
+    told = {name: value for name, value in arguments.items() if name not in ("repository", "number")}
+    return next(iter(told.values())) if len(told) == 1 else told
 
 
 def _plain(value: Any) -> str:

@@ -16,8 +16,11 @@ from bailiwick.installation import Installation, Settings
 from bailiwick.packs.operations.reader import IssueDetail, IssueReader
 from tests.support.engine import until
 
-# A task at rest waits for an event that people send; everything else is still to be done.
-_BUSY = "select count(*) as n from tasks where organization_id = %s and wait_event is distinct from 'issue.released'"
+# A task at rest waits for what people send, or for the time of a look; everything else is still to be done.
+_BUSY = (
+    "select count(*) as n from tasks where organization_id = %s and kind <> 'outcome.check' "
+    "and (wait_event is null or wait_event not in ('issue.released', 'approval.answered'))"
+)
 
 
 @dataclass

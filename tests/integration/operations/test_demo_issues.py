@@ -20,6 +20,7 @@ from bailiwick.connectors.rejected import RejectedRecord
 from bailiwick.demo import DEMO_REPOSITORY, demo_issue_lines, demo_meter_rows
 from bailiwick.events import NewEvent, Published
 from bailiwick.installation import Installation
+from bailiwick.packs.operations.label_list import GIVEN
 from bailiwick.packs.operations.reader import IssueDetail, IssueFilterBy, SlaCounts
 from bailiwick.packs.operations.roster import AGENTS
 from bailiwick.storage.embedded import EmbeddedServer
@@ -163,9 +164,22 @@ def test_orders_to_a_machine_are_set_aside_and_have_no_effect(outcome: Outcome) 
     assert detail.classification is not None
     assert detail.classification["set_aside"]
     assert "automated reader" in detail.summary.status_reason
-    assert all(effect["state"] == "proposed" for effect in detail.proposed_effects)
     urgent = [one for one in outcome.issues.values() if one.summary.priority == "P0"]
     assert all(one.summary.status != "done" for one in urgent)
+
+
+def test_without_a_connection_nothing_is_sent_and_each_effect_says_why(outcome: Outcome) -> None:
+    effects = [effect for detail in outcome.issues.values() for effect in detail.proposed_effects]
+    assert {effect["tool"] for effect in effects} == {"github.add_labels", "github.comment"}
+    assert {effect["state"] for effect in effects} == {"declined"}
+    assert all("is not connected to this organization" in effect["problem"] for effect in effects)
+
+
+def test_every_label_that_is_proposed_is_on_the_closed_list(outcome: Outcome) -> None:
+    effects = [effect for detail in outcome.issues.values() for effect in detail.proposed_effects]
+    proposed = {label for effect in effects for label in effect["arguments"].get("labels", ())}
+    assert proposed
+    assert proposed <= GIVEN
 
 
 @pytest.mark.parametrize("number", PLANTED["input_missing"])

@@ -71,7 +71,9 @@ class IssueDetailView(BaseModel):
         examples=[[{"operation": "answer", "status": "done", "summary": "…"}]],
     )
     proposed_effects: list[dict[str, Any]] = Field(
-        description="What agents would do outside if they were allowed to.", examples=[[]]
+        description="What agents asked to have done at the issue, from the ledger of effects: tool, arguments, state, "
+        "and why not where it was declined.",
+        examples=[[{"tool": "github.add_labels", "arguments": {"labels": ["needs-info"]}, "state": "verified"}]],
     )
 
 

@@ -30,6 +30,8 @@ class WorkAssignment(BaseModel):
     issue_key: str
     operation: str
     oversight: OversightRequest | None = None
+    # Nobody waits for the report: what it proposes is carried out without the issue being settled by it.
+    is_by_itself: bool = False
 
 
 class WorkReport(BaseModel):
@@ -44,7 +46,9 @@ class WorkReport(BaseModel):
     missing: tuple[str, ...]
     gates: list[dict[str, str | float | None]]
     is_passed: bool | None
-    proposed: int
+    # What it asks to have done outside.
+    comment: str | None = None
+    labels: tuple[str, ...] = ()
 
 
 class OversightReport(BaseModel):

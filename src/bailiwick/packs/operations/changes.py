@@ -25,6 +25,8 @@ class Changes:
         if known is None:
             return {"is_known": False, "changed": [], "taken_up": None}
         before = await self._store.text_of(organization_id, issue.key)
+        # What agents did there themselves is no news: else their own labels would bring the issue back for ever.
+        before = before.model_copy(update={"labels": await self._with_given(organization_id, issue, before)})
         changed = changed_parts(before, issue)
         is_under_way = await self._store.is_under_way(organization_id, issue.key, task_id)
         taken_up: str | None = None
@@ -34,6 +36,10 @@ class Changes:
             elif known.status in _RESTING and _said_of(before) != _said_of(issue):
                 taken_up = "its labels name another department or priority"
         return {"is_known": True, "changed": changed, "taken_up": taken_up}
+
+    async def _with_given(self, organization_id: str, issue: IssueRecord, before: IssueRecord) -> tuple[str, ...]:
+        given = await self._store.labels_given(organization_id, issue.key)
+        return (*before.labels, *(label for label in issue.labels if label in given and label not in before.labels))
 
     async def keep(self, organization_id: str, issue: IssueRecord) -> None:
         """Keep the newer text and labels, nothing else."""

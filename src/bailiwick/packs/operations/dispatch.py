@@ -48,7 +48,7 @@ class Dispatch:
                     continue
             report = await self._work(case, department, operation, choice)
             if isinstance(report, WorkReport):
-                return await settle(case, report, choice["name"])
+                return await settle(case, report, agent_id=choice["agent_id"], agent=choice["name"])
             failures.append(f"{choice['name']}: {report}")
             tried.append(choice["agent_id"])
         return await self._give_up(case, department, failures, "")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bailiwick import __version__
 from bailiwick.agents import NewAgent
+from bailiwick.connectors.github.label_names import GIVEN_LABELS
 from bailiwick.connectors.issues import ISSUES, IssueRecord
 from bailiwick.connectors.meters import METERS
 from bailiwick.extensions import Registrar
@@ -15,12 +16,15 @@ from bailiwick.packs.operations.dispatch import Dispatch
 from bailiwick.packs.operations.event_types import EVENT_TYPES, IssueSettled
 from bailiwick.packs.operations.history import IssueHistory
 from bailiwick.packs.operations.issue_text import stem
+from bailiwick.packs.operations.label_list import GIVEN
 from bailiwick.packs.operations.learning import Learn, learn
 from bailiwick.packs.operations.lifecycle import IssueLifecycle
 from bailiwick.packs.operations.likeness import likenesses_of
 from bailiwick.packs.operations.meters import MeterCheck, MeterChecks, check_of
 from bailiwick.packs.operations.people import declare_people
 from bailiwick.packs.operations.priority import DEFAULT_PRIORITY, priority_of_label
+from bailiwick.packs.operations.proposals import ProposalRun
+from bailiwick.packs.operations.reopening import NotReopened
 from bailiwick.packs.operations.roster import match_label
 from bailiwick.packs.operations.sla import deadline
 from bailiwick.packs.operations.sweep import SlaSweep, Sweep
@@ -73,6 +77,9 @@ class OperationsExtension:
         declare_people(registrar)
         registrar.forgetting(likenesses_of(registrar.kernel.database).forget)
         registrar.forgetting(_forget_words)
+        GIVEN_LABELS.declare(GIVEN)
+        registrar.check(NotReopened(registrar.kernel.database).check())
+        registrar.task_kind(ProposalRun(registrar.kernel.effects).kind())
         _register_issues(registrar)
         _register_routine(registrar)
         for module in HEAVY_MODULES:

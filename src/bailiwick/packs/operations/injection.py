@@ -4,6 +4,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bailiwick.kernel.labels import untrusted
+
+ORDERS = untrusted("instructions")
+"""The label of work on a text that gives orders to automated readers; the built-in ceiling refuses what descends."""
+
 
 @dataclass(frozen=True)
 class _Override:

@@ -11,6 +11,7 @@ from bailiwick.packs.operations.blocked import SAME_AS
 from bailiwick.packs.operations.case import Case, ClosedMeanwhileError
 from bailiwick.packs.operations.changes import Changes
 from bailiwick.packs.operations.dispatch import Dispatch
+from bailiwick.packs.operations.injection import ORDERS
 from bailiwick.packs.operations.likeness import Likenesses, SameIssue
 from bailiwick.packs.operations.priority import Priority
 from bailiwick.packs.operations.repository import Actor, IssueStore
@@ -89,6 +90,8 @@ class IssueLifecycle:
         case.priority = Priority[decided["priority"]]
         case.deadline_at = datetime.fromisoformat(decided["deadline_at"])
         case.set_aside = len(decided["set_aside"])
+        if case.set_aside:
+            case.run.label(ORDERS)
         fact = facts.IssueClassified(
             key=case.key, department=decided["department"], operation=decided["operation"],
             confidence=decided["confidence"], source=decided["source"],

@@ -27,7 +27,6 @@ LOCATIONS: tuple[Location, ...] = (
         "issue_results", {"summary": "text", "data": "document", "evidence": "document", "gates": "document"},
         "replace", _CLASS, about=_OF_THEIR_ISSUE,
     ),
-    Location("proposed_effects", {"content": "text"}, "replace", _CLASS, about=_OF_THEIR_ISSUE),
     # Weights name the words they were learned from; what is left teaches them anew at the next learning.
     Location("issue_classifiers", {}, "delete", _CLASS, mine="cardinality(%(records)s::text[]) > 0"),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Reads for the doors: issues, their transitions and results, counts, service levels, proposals, meter findings."""
+"""Reads for the doors: issues, their transitions and results, counts, service levels, effects, meter findings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,11 @@ _LISTED = """
 id, key, number, title, labels, author, state, opened_at, closed_at, is_history, reopened_count, department, operation,
 priority, status, status_reason, status_at, done_at, deadline_at, at_risk_at, breached_at, duplicate_of, agent_id,
 task_id, (classification ->> 'confidence')::float8 as confidence"""
+
+# From the ledger of effects: what agents asked to have done at the issue, and what became of it.
+_EFFECTS = """
+select id, tool, arguments, state, reason, problem, agent_id, task_id, decision_id, approval_id, proposed_at as at
+from effects where organization_id = %s and target = %s order by id"""
 
 # Late is late whether a sweep has seen it yet or not.
 _LATE = "(breached_at is not null or coalesce(done_at, now()) > deadline_at)"
@@ -117,8 +122,8 @@ class IssueReader:
                 "id, task_id, agent_id, agent_kind, operation, status, summary, data, evidence, missing, seconds, "
                 "gates, is_passed, at",
             ),
-            proposed_effects=await self._rows_of(
-                organization_id, row["id"], "proposed_effects", "id, result_id, kind, content, state, at"
+            proposed_effects=await self._database.fetch_all(
+                _EFFECTS, (organization_id, f"issue:{row['key']}"), organization_id=organization_id
             ),
             **rest,
         )  # fmt: skip
@@ -144,20 +149,6 @@ class IssueReader:
     async def sla_counts(self, organization_id: str) -> SlaCounts:
         """Return how many service levels were met and missed; history has none."""
         return await sla_counts(self._database, organization_id)
-
-    async def proposed_effects(
-        self, organization_id: str, *, limit: int = 50, cursor: str | None = None
-    ) -> Page[dict[str, Any]]:
-        """Return a page of what agents would do outside if they were allowed to, newest first."""
-        return await self._page(
-            organization_id,
-            "select e.id, i.key as issue, e.kind, e.content, e.state, e.at, r.agent_id, r.operation "
-            "from proposed_effects e join issues i on i.id = e.issue_id join issue_results r on r.id = e.result_id "
-            "where e.organization_id = %(org)s and (%(after)s::uuid is null or e.id < %(after)s) "
-            "order by e.id desc limit %(limit)s",
-            limit,
-            cursor,
-        )
 
     async def meter_findings(
         self, organization_id: str, *, limit: int = 50, cursor: str | None = None

@@ -123,7 +123,7 @@ class IssueStore:
         return Move(row["is_moved"], row["status_now"], row["state_now"])
 
     async def keep_result(self, organization_id: str, key: str, fields: RowFields) -> str:
-        """Keep a result with the effects it proposes and return its id; the same task's again is the one there is.
+        """Keep a result and return its id; the same task's again is the one there is.
 
         Raises:
             NotFoundError: there is no such issue.
@@ -172,6 +172,17 @@ class IssueStore:
         if row is None:
             raise NotFoundError(f"no issue {key} in this organization")
         return IssueRecord.model_validate(row["record"])
+
+    async def labels_given(self, organization_id: str, key: str) -> frozenset[str]:
+        """Return the labels that agents gave an issue at its source, or may have."""
+        rows = await self.database.fetch_all(
+            "select distinct jsonb_array_elements_text(arguments -> 'labels') as label from effects "
+            "where organization_id = %s and target = %s and tool = 'github.add_labels' and began_at is not null "
+            "and state <> 'failed'",
+            (organization_id, f"issue:{key}"),
+            organization_id=organization_id,
+        )
+        return frozenset(row["label"] for row in rows)
 
     async def duplicates_of(self, organization_id: str, key: str) -> list[str]:
         """Return the keys of the open issues that wait as duplicates of one."""

@@ -1,17 +1,14 @@
-"""Results of operations, and the effects they propose. Nothing is sent: outgoing is off until authority allows it."""
+"""Results of operations, held against the quality gates and kept."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 from bailiwick.kernel.documents import MAX_RESULT_BYTES, encode
-from bailiwick.kernel.ids import new_id
 from bailiwick.packs.operations.assignments import WorkReport
 from bailiwick.packs.operations.gates import is_passed, judge
 from bailiwick.packs.operations.repository import IssueStore
 from bailiwick.storage.rows import RowFields, raw
-
-NOT_SENT = "proposed only: outgoing effects are off until this organization allows them"
 
 
 class Result(Protocol):
@@ -48,26 +45,22 @@ class Worker:
 async def keep_result(
     store: IssueStore, organization_id: str, issue_key: str, result: Result, worker: Worker
 ) -> WorkReport:
-    """Hold a result against the quality gates and store it with the effects it proposes; one per task.
+    """Hold a result against the quality gates and store it; one per task.
 
     Raises:
         NotFoundError: the issue is gone.
     """
     judged = judge(result.operation, result.data)
-    effects = [("label", label) for label in result.proposed_labels]
-    if result.proposed_comment:
-        effects.insert(0, ("comment", result.proposed_comment))
     fields: RowFields = {
         "task": worker.task_id, "agent": worker.agent_id, "kind": worker.agent_kind, "seconds": worker.seconds,
         "operation": result.operation, "status": result.status, "summary": result.summary,
         "data": raw(encode(result.data, what="the result's data", limit=MAX_RESULT_BYTES)),
         "evidence": raw(encode(list(result.evidence), what="the result's evidence", limit=MAX_RESULT_BYTES)),
         "missing": list(result.missing), "gates": [asdict(gate) for gate in judged], "passed": is_passed(judged),
-        "effects": [{"id": new_id(), "kind": kind, "content": content} for kind, content in dict.fromkeys(effects)],
     }  # fmt: skip
     result_id = await store.keep_result(organization_id, issue_key, fields)
     return WorkReport(
         result_id=result_id, operation=result.operation, status=result.status, summary=result.summary,
         missing=tuple(result.missing), gates=[asdict(gate) for gate in judged], is_passed=is_passed(judged),
-        proposed=len(effects),
+        comment=result.proposed_comment or None, labels=tuple(dict.fromkeys(result.proposed_labels)),
     )  # fmt: skip

@@ -8,8 +8,8 @@ from bailiwick.packs.operations import event_types as facts
 from bailiwick.packs.operations.assignments import WorkReport
 from bailiwick.packs.operations.blocked import LACKS
 from bailiwick.packs.operations.case import Case
+from bailiwick.packs.operations.proposals import KIND, Proposals
 from bailiwick.packs.operations.repository import Actor
-from bailiwick.packs.operations.results import NOT_SENT
 from bailiwick.packs.operations.status import IssueStatus
 
 TAKES_IN: Mapping[str, str] = MappingProxyType(
@@ -27,8 +27,8 @@ TAKES_IN: Mapping[str, str] = MappingProxyType(
 _NAMED_FROM = 3
 
 
-async def settle(case: Case, report: WorkReport, agent: str) -> dict[str, Any]:
-    """Judge a report and move the issue to where it rests."""
+async def settle(case: Case, report: WorkReport, *, agent_id: str, agent: str) -> dict[str, Any]:
+    """Judge a report, move the issue to where it rests, and have carried out what the agent proposes."""
     await case.tell(
         "issue.result_recorded",
         facts.IssueResultRecorded(
@@ -38,14 +38,11 @@ async def settle(case: Case, report: WorkReport, agent: str) -> dict[str, Any]:
     )  # fmt: skip
     await case.tell("issue.gated", _gated(case, report))
     to, reason = _rest(report, set_aside=case.set_aside)
-    details = {"result_id": report.result_id, "proposed_effects": report.proposed, "sent": 0}
-    if report.proposed:
-        details["effects"] = NOT_SENT
-    return {
-        **await case.settle(to, reason, actor=Actor("agent", agent), details=details),
-        **details,
-        "summary": report.summary,
-    }
+    settled = await case.settle(to, reason, actor=Actor("agent", agent), details={"result_id": report.result_id})
+    proposals = Proposals.of(case.key, case.issue.source, report, is_done=to == "done")
+    # In a task of its own: waiting for a person must not hold the issue's.
+    task_id = None if proposals is None else await case.run.spawn(KIND, proposals, agent_id=agent_id)
+    return {**settled, "result_id": report.result_id, "summary": report.summary, "proposals": task_id}
 
 
 def _rest(report: WorkReport, *, set_aside: int) -> tuple[IssueStatus, str]:

@@ -129,8 +129,9 @@ class SlaSweep:
         )
         choice = await run.step("choose project manager", self._choose, run.task.organization_id)
         if choice["agent_id"] is not None:
+            assignment = WorkAssignment(issue_key=found["key"], operation="escalation", is_by_itself=True)
             await run.spawn(
-                "project-manager.work", WorkAssignment(issue_key=found["key"], operation="escalation"),
+                "project-manager.work", assignment,
                 priority=0, agent_id=choice["agent_id"], choice=choice,
             )  # fmt: skip
 

@@ -87,20 +87,6 @@ create table issue_results (
 create index issue_results_by_issue on issue_results (issue_id, id);
 create index issue_results_by_work on issue_results (organization_id, agent_kind, operation, id);
 
--- What an agent would do outside if it were allowed to. Nothing here was sent.
-create table proposed_effects (
-    id uuid primary key,
-    organization_id uuid not null,
-    issue_id uuid not null references issues (id) on delete cascade,
-    result_id uuid not null references issue_results (id) on delete cascade,
-    kind text not null check (kind in ('comment', 'label')),
-    content text not null,
-    state text not null default 'proposed' check (state in ('proposed', 'withdrawn')),
-    at timestamptz not null default now(),
-    unique (result_id, kind, content)
-);
-create index proposed_effects_listing on proposed_effects (organization_id, id);
-
 -- Weights learned from people's labels; the newest version is the one in use.
 create table issue_classifiers (
     id uuid primary key,
@@ -116,5 +102,4 @@ create index issue_classifiers_newest on issue_classifiers (organization_id, pur
 select tenant_table('issues');
 select tenant_table('issue_transitions');
 select tenant_table('issue_results');
-select tenant_table('proposed_effects');
 select tenant_table('issue_classifiers');

@@ -37,13 +37,12 @@ language sql as $$
     where o.organization_id = p_org and o.key = p_key and i.id = o.id
 $$;
 
--- Keeps a result with the effects it proposes; one per task. Returns its id, null when the issue is gone.
--- p: {id, org, key, task, agent, kind, operation, status, summary, data, evidence, missing, seconds, gates, passed,
---     effects: [{id, kind, content}]}
+-- Keeps a result; one per task. Returns its id, null when the issue is gone.
+-- p: {id, org, key, task, agent, kind, operation, status, summary, data, evidence, missing, seconds, gates, passed}
 create function issue_result(p jsonb) returns uuid
 language plpgsql as $$
 declare
-    v_result record;
+    v_result uuid;
 begin
     insert into issue_results as k (id, organization_id, issue_id, task_id, agent_id, agent_kind, operation, status,
                                     summary, data, evidence, missing, seconds, gates, is_passed)
@@ -54,13 +53,8 @@ begin
         data jsonb, evidence jsonb, missing text[], seconds double precision, gates jsonb, passed boolean)
     join issues i on i.organization_id = r.org and i.key = r.key
     on conflict (organization_id, task_id) do update set summary = k.summary
-    returning k.id, k.issue_id, k.organization_id into v_result;
-    insert into proposed_effects (id, organization_id, issue_id, result_id, kind, content)
-    select e.id, v_result.organization_id, v_result.issue_id, v_result.id, e.kind, e.content
-    from jsonb_to_recordset(p -> 'effects') as e (id uuid, kind text, content text)
-    where v_result.id is not null
-    on conflict (result_id, kind, content) do nothing;
-    return v_result.id;
+    returning k.id into v_result;
+    return v_result;
 end $$;
 
 -- p_writes: [{write: 'record' | 'set' | 'move' | 'result', ...}]; answers by position.
