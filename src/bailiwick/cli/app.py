@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, Entry] = {
     "trace": Entry("bailiwick.cli.trace", _SEE, "Show everything that followed from an event, task or issue."),
     "why": Entry("bailiwick.cli.why", _SEE, "Explain why something happened, or why it did not."),
     "run": Entry("bailiwick.cli.run", _SEE, "Export one run to a file, step through it, keep it as a test."),
+    "rehearse": Entry("bailiwick.cli.rehearse", _SEE, "Try a policy, level or agent on what really happened."),
     "schedules": Entry("bailiwick.cli.schedules", _SEE, "List, add, pause, resume, run and remove schedules."),
     "limits": Entry("bailiwick.cli.limits", _SEE, "Bound or stop an organization, a kind or an agent."),
     "policy": Entry("bailiwick.cli.policy", _SEE, "Show, test and put in force what agents may do."),

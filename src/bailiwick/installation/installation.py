@@ -13,6 +13,7 @@ from bailiwick.audit.keys import AuditKeys
 from bailiwick.audit.roots import AuditRoots
 from bailiwick.authority import Authority, Policies
 from bailiwick.authority.approvals import Approvals
+from bailiwick.authority.approvals.signing import Signing
 from bailiwick.authority.autonomy import Autonomy
 from bailiwick.authority.budgets import Budgets
 from bailiwick.connectors.connections import Connections
@@ -56,6 +57,7 @@ from bailiwick.outbound import AllowList
 from bailiwick.outcomes import Expecting, Outcomes
 from bailiwick.privacy import Privacy
 from bailiwick.replay.exporting import RunExporter
+from bailiwick.replay.rehearsals import Rehearsals
 from bailiwick.storage import Database, migrate
 from bailiwick.storage.embedded import EmbeddedServer
 from bailiwick.storage.roles import application_url
@@ -136,7 +138,9 @@ class Installation:
         self.events.guard = self.privacy.consents.require
         self._furnish_authority()
         self.runs = RunExporter(self.database, self.audit, self.audit_roots)
+        self.rehearsals = Rehearsals(self.database, registry.tools)
         self.ways_in = WaysIn(self)
+        self.approvals.signing = Signing(self.ways_in.passkeys)
         self.rates = RateLimiter(url)
         self.metering = Metering(self.database)
         self.plans = Plans(self.database, self.audit)

@@ -30,8 +30,9 @@ class RecordedCase:
     risk: float | None
     proposal: Mapping[str, Any]
     given: Mapping[str, Any]
-    own: RuleIndex
-    ceiling: RuleIndex
+    # None: that version is not there any more, or no longer read.
+    own: RuleIndex | None
+    ceiling: RuleIndex | None
     evidence: Evidence
 
 
@@ -82,6 +83,8 @@ def rehearse_policy(
 
 
 def _compare(case: RecordedCase, candidate: Candidate) -> Change | Divergence | None:
+    if case.own is None or case.ceiling is None:
+        return Divergence(case.run_id, case.tool, "the policy by which it was decided cannot be read any more")
     try:
         proposal, given = proposal_of(case.proposal), given_of(case.given)
         before = _decide(proposal, given, case.own, case.ceiling)

@@ -92,7 +92,12 @@ class Bound:
         return f"{self.amount * 100:g}%" if self.is_share else f"{self.amount:g}"
 
 
-NONE = Bound()
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many regressions and how many divergences are allowed; by default none."""
+
+    regressions: Bound = Bound()
+    diverged: Bound = Bound()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,26 +134,27 @@ class Verdict:
     reasons: tuple[str, ...] = ()
 
 
-def judge(rehearsal: Rehearsal, *, regressions: Bound = NONE, diverged: Bound = NONE) -> Verdict:
+def judge(rehearsal: Rehearsal, bounds: Bounds) -> Verdict:
     """Hold a rehearsal against its bounds. Where nothing could be compared, nothing is shown, so it is refused."""
     reasons: list[str] = []
     worse, lost = len(rehearsal.regressions), len(rehearsal.diverged)
     if rehearsal.compared == 0:
         reasons.append("nothing could be compared: no recorded run matches, or all diverged")
-    if not regressions.allows(worse, rehearsal.compared):
-        reasons.append(f"{worse} regressions of {rehearsal.compared} compared, and at most {regressions} are allowed")
-    if not diverged.allows(lost, rehearsal.compared + lost):
-        reasons.append(f"{lost} diverged, so nobody knows what they would do, and at most {diverged} may")
+    if not bounds.regressions.allows(worse, rehearsal.compared):
+        allowed = f"at most {bounds.regressions} are allowed"
+        reasons.append(f"{worse} regressions where {rehearsal.compared} were compared, and {allowed}")
+    if not bounds.diverged.allows(lost, rehearsal.compared + lost):
+        reasons.append(f"{lost} diverged, so nobody knows what they would do, and at most {bounds.diverged} may")
     return Verdict(not reasons, tuple(reasons))
 
 
-def require(rehearsal: Rehearsal, *, regressions: Bound = NONE, diverged: Bound = NONE) -> None:
+def require(rehearsal: Rehearsal, bounds: Bounds) -> None:
     """Let only what passes its rehearsal go on.
 
     Raises:
         RehearsalRefusedError: it does not; the message says why, and names the worst.
     """
-    verdict = judge(rehearsal, regressions=regressions, diverged=diverged)
+    verdict = judge(rehearsal, bounds)
     if verdict.is_passed:
         return
     worst = next(iter(rehearsal.regressions), None)
