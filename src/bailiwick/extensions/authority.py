@@ -4,6 +4,7 @@ from pathlib import Path
 
 from bailiwick import __version__
 from bailiwick.authority.approvals import facts as approval_facts
+from bailiwick.authority.approvals import sweeping as approval_sweeping
 from bailiwick.authority.autonomy import facts as autonomy_facts
 from bailiwick.authority.budgets import facts as budget_facts
 from bailiwick.authority.budgets import sweeping
@@ -25,6 +26,8 @@ class AuthorityExtension:
         registrar.event_type(budget_facts.TYPE)
         registrar.task_kind(sweeping.sweep_kind(registrar.kernel.budgets))
         registrar.schedule(sweeping.SCHEDULE, scope="installation")
+        registrar.task_kind(approval_sweeping.sweep_kind(registrar.kernel.approvals))
+        registrar.schedule(approval_sweeping.SCHEDULE)
 
 
 extension = AuthorityExtension()

@@ -1,14 +1,17 @@
 """Approvals of all organizations: asked by runs, answered by people, ended by time."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import orjson
 
 from bailiwick.audit import AuditLog
 from bailiwick.authority.approvals.asking import Asking
+from bailiwick.authority.approvals.delegating import Delegations
 from bailiwick.authority.approvals.errors import ApprovalChangedError, missing, refusal
 from bailiwick.authority.approvals.facts import ANSWERED, moved
+from bailiwick.authority.approvals.linking import ApprovalLinks
 from bailiwick.authority.approvals.model import (
     COLUMNS,
     Answered,
@@ -17,10 +20,14 @@ from bailiwick.authority.approvals.model import (
     ApprovalRecord,
     ApprovalState,
     Saying,
+    Voter,
 )
+from bailiwick.authority.approvals.remembering import NewRule, RememberedRule, RememberedRules
+from bailiwick.authority.approvals.signing import Signature, Signing, Statement, details_of
 from bailiwick.authority.approvals.toolbox import Toolbox
 from bailiwick.authority.model import EffectClass, Proposal
 from bailiwick.events import EventLog
+from bailiwick.identity.factors.passkeys import PasskeyOptions
 from bailiwick.kernel.clock import Clock, SystemClock
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.kernel.ids import new_id, parse_id
@@ -66,14 +73,18 @@ _LEARNT: Mapping[str, Literal["approved", "rejected", "edited"]] = {
 class Approvals(Asking):
     """The approvals of all organizations.
 
-    ``learning`` is set by whoever wires the platform.
+    ``learning`` and ``signing`` are set by whoever wires the platform.
     """
 
     def __init__(
         self, database: Database, events: EventLog, audit: AuditLog, toolbox: Toolbox, clock: Clock | None = None
     ) -> None:
         super().__init__(database, events, audit, toolbox, clock or SystemClock())
+        self.delegations = Delegations(database, audit, self._clock)
+        self.rules = RememberedRules(database, audit, self._clock)
+        self.links = ApprovalLinks(database, audit, self._clock)
         self.learning: Learning | None = None
+        self.signing: Signing | None = None
 
     async def get(self, organization_id: str, approval_id: str) -> ApprovalRecord:
         """Return an approval, or raise NotFoundError."""
@@ -111,8 +122,55 @@ class Approvals(Asking):
         )
         return [AnswerRecord(**row) for row in rows]
 
-    async def answer(self, organization_id: str, approval_id: str, saying: Saying, answerer: Answerer) -> Answered:
+    async def electorate(self, organization_id: str, approval_id: str) -> "list[Voter]":
+        """Return the members who may answer an approval in their own right, as things stand now, by name.
+
+        Administrators of the installation may, too, and are not listed.
+        """
+        rows = await self._database.fetch_all(
+            "select u.id as user_id, u.name, u.email, m.role, exists (select from approval_answers x "
+            "where x.approval_id = %(approval)s::uuid and x.voice = 'user:' || u.id) as has_answered "
+            "from approval_electorate(%(approval)s::uuid) e join users u on u.id = e "
+            "join memberships m on m.user_id = u.id order by u.name, u.id",
+            {"approval": parse_id(approval_id)},
+            organization_id=organization_id,
+        )
+        return [Voter(**row) for row in rows]
+
+    async def begin_signature(
+        self, organization_id: str, approval_id: str, saying: Saying, answerer: Answerer
+    ) -> PasskeyOptions:
+        """Return what a browser needs to sign exactly this answer with the person's passkey, within five minutes.
+
+        Raises:
+            NotFoundError: there is no such approval here.
+            ApprovalChangedError: the digest named is not the present one.
+            ConflictError: the account has no passkey, so nothing is to be signed.
+        """
+        approval = await self.get(organization_id, approval_id)
+        if approval.digest != saying.digest:
+            raise refusal("changed")
+        return await self._signer().begin(
+            _user_of(answerer), self._statement(approval, self._checked(approval, saying))
+        )
+
+    async def begin_rule_signature(self, approval: ApprovalRecord, rule: NewRule, answerer: Answerer) -> PasskeyOptions:
+        """Return what a browser needs to sign a rule that is made of an approval."""
+        return await self._signer().begin(_user_of(answerer), _rule_statement(approval, rule))
+
+    async def answer(
+        self,
+        organization_id: str,
+        approval_id: str,
+        saying: Saying,
+        answerer: Answerer,
+        *,
+        signature: Signature | None = None,
+    ) -> Answered:
         """Take a person's answer; where it settles the matter, the run that waits goes on.
+
+        An edit ends the approval: the run makes a fresh proposal of the new
+        arguments, with a digest of its own that nobody has answered yet.
 
         Raises:
             NotFoundError: there is no such approval here.
@@ -120,26 +178,92 @@ class Approvals(Asking):
             ApprovalOverError: it is settled, its time is over, or this person was heard.
             NoApproverError: this person asked for the work, or has not the role.
             SignatureNeededError: the account has a passkey, and nothing is signed by it.
+            UnauthorizedError: the signature proves nothing, or is over something else.
+            InvalidPayloadError: the edited arguments do not fit the tool.
         """
         if saying.reason is not None and len(saying.reason) > MAX_REASON_CHARACTERS:
             raise InvalidInputError(f"a reason has at most {MAX_REASON_CHARACTERS:,} characters")
-        approval_id = parse_id(approval_id) or approval_id
+        seen = await self.get(organization_id, approval_id)
+        saying = self._checked(seen, saying)
+        proof = None
+        if signature is not None:
+            proof = await self._signer().finish(_user_of(answerer), self._statement(seen, saying), signature)
         async with self._database.transaction(organization_id) as connection:
-            approval = None if parse_id(approval_id) is None else await self._find(approval_id, connection)
-            if approval is None:
-                raise missing(approval_id)
+            approval = await self._find(seen.id, connection)
+            assert approval is not None
             if approval.state == "waiting":
                 self._check_untouched(approval)
-            answered = await self._take(approval, saying, answerer, connection)
+            answered = await self._take(approval, saying, answerer, proof, connection)
             await self._tell(approval, saying, answerer, answered, connection)
         if answered.state != "waiting":
-            await self.wake(organization_id, approval_id)
+            await self.wake(organization_id, approval.id)
         return answered
 
+    async def remember(
+        self,
+        organization_id: str,
+        approval_id: str,
+        rule: NewRule,
+        answerer: Answerer,
+        *,
+        signature: Signature | None = None,
+    ) -> RememberedRule:
+        """Make a rule of an approval that the same person said yes to; see ``RememberedRules``."""
+        approval = await self.get(organization_id, approval_id)
+        proof = None
+        if signature is not None:
+            proof = await self._signer().finish(_user_of(answerer), _rule_statement(approval, rule), signature)
+        return await self.rules.remember(approval, rule, answerer, proof)
+
     async def remembered(self, proposal: Proposal, connection: Connection) -> str | None:
-        """Return the name of a remembered rule that covers a proposal, if one does."""
-        del proposal, connection
-        return None
+        """Return the name of a remembered rule that covers a proposal, if one does; in its transaction."""
+        return await self.rules.matching(proposal, connection)
+
+    async def sweep(self, organization_id: str) -> dict[str, int]:
+        """Expire, escalate and remind what is due in an organization; return how many of each.
+
+        Each in a transaction of its own: what is done stays done, and again does nothing.
+        """
+        now = self._clock.now()
+        rows = await self._database.fetch_all(
+            "select id, expires_at <= %(now)s as is_over from approvals where organization_id = %(org)s "
+            "and state = 'waiting' and (expires_at <= %(now)s or (escalated_at is null and escalates_at <= %(now)s) "
+            "or (reminded_at is null and reminds_at <= %(now)s)) order by expires_at limit 1000",
+            {"org": organization_id, "now": now},
+            organization_id=organization_id,
+        )
+        done = {"expired": 0, "escalated": 0, "reminded": 0}
+        for row in rows:
+            if row["is_over"]:
+                done["expired"] += await self.expire(organization_id, row["id"]) != "waiting"
+            else:
+                done["escalated"] += await self.escalate(organization_id, row["id"])
+                done["reminded"] += await self.remind(organization_id, row["id"])
+        return done
+
+    def _signer(self) -> Signing:
+        if self.signing is None:
+            raise InvalidInputError("passkeys do not sign here; answer without a signature")
+        return self.signing
+
+    def _checked(self, approval: ApprovalRecord, saying: Saying) -> Saying:
+        """Return what is said with the arguments of an edit as the tool takes them."""
+        if saying.decision != "edit":
+            if saying.arguments is not None:
+                raise InvalidInputError("only an edit brings arguments")
+            return saying
+        if saying.arguments is None:
+            raise InvalidInputError("an edit brings the arguments it wants instead")
+        arguments = self._toolbox.checked(approval.tool, saying.arguments)
+        if arguments == approval.arguments:
+            raise InvalidInputError("these are the arguments that are asked about; approve or reject them")
+        return replace(saying, arguments=arguments)
+
+    def _statement(self, approval: ApprovalRecord, saying: Saying) -> Statement:
+        return Statement(
+            approval.organization_id, approval.id, approval.digest, saying.decision,
+            details_of(saying.on_behalf_of, saying.arguments),
+        )  # fmt: skip
 
     def _check_untouched(self, approval: ApprovalRecord) -> None:
         """Refuse to take answers to a record that does not fit its digest any more."""
@@ -150,13 +274,17 @@ class Approvals(Asking):
             )
 
     async def _take(
-        self, approval: ApprovalRecord, saying: Saying, answerer: Answerer, connection: Connection
+        self,
+        approval: ApprovalRecord,
+        saying: Saying,
+        answerer: Answerer,
+        proof: Mapping[str, Any] | None,
+        connection: Connection,
     ) -> Answered:
-        on_behalf_of = saying.on_behalf_of
         values = {
             "approval": approval.id, "id": new_id(), "decision": saying.decision, "digest": saying.digest,
-            "by": answerer.word, "name": answerer.actor.name, "voice": on_behalf_of, "reason": saying.reason,
-            "via": answerer.via, "proof": _json(saying.proof), "edited": _json(saying.arguments),
+            "by": answerer.word, "name": answerer.actor.name, "voice": saying.on_behalf_of, "reason": saying.reason,
+            "via": answerer.via, "proof": _json(proof), "edited": _json(saying.arguments),
             "at": self._clock.now(),
         }  # fmt: skip
         row = await (await connection.execute(trusted(_ANSWER), values)).fetchone()
@@ -183,12 +311,22 @@ class Approvals(Asking):
             )  # fmt: skip
         after: dict[str, Any] = {
             "decision": saying.decision, "digest": approval.digest, "state": answered.state, "via": answerer.via,
-            "for": saying.on_behalf_of, "signed": saying.proof is not None,
+            "for": saying.on_behalf_of,
         }  # fmt: skip
         await self._record(
             approval, "approval.answered", answerer.actor, connection, before={"state": approval.state}, after=after,
             reason=saying.reason,
         )  # fmt: skip
+
+
+def _user_of(answerer: Answerer) -> str:
+    if answerer.user_id is None:
+        raise InvalidInputError("the installation's administrator has no passkey to sign with; answer without")
+    return answerer.user_id
+
+
+def _rule_statement(approval: ApprovalRecord, rule: NewRule) -> Statement:
+    return Statement(approval.organization_id, approval.id, approval.digest, "remember", rule.document())
 
 
 def _json(document: Mapping[str, Any] | None) -> str | None:

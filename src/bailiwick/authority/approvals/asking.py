@@ -1,12 +1,12 @@
 """The run's side of approvals: asking, giving up what has moved, and the end of waiting."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import orjson
 
 from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
-from bailiwick.authority.approvals.facts import ANSWERED, EXPIRED, REQUESTED, moved
+from bailiwick.authority.approvals.facts import ANSWERED, ESCALATED, EXPIRED, REMINDED, REQUESTED, moved
 from bailiwick.authority.approvals.model import COLUMNS, ApprovalRecord, ApprovalState
 from bailiwick.authority.approvals.toolbox import Toolbox
 from bailiwick.authority.model import ApprovalTerms, Decision, Proposal, Silence
@@ -136,6 +136,28 @@ class Asking:
             )  # fmt: skip
         await self.wake(organization_id, approval_id)
         return state
+
+    async def escalate(self, organization_id: str, approval_id: str) -> bool:
+        """Let the role that its terms name answer, too; False where that is not due."""
+        return await self._note(organization_id, approval_id, "select approval_escalate(%s, %s) as done", ESCALATED)
+
+    async def remind(self, organization_id: str, approval_id: str) -> bool:
+        """Remind people of an approval once; False where that is not due."""
+        return await self._note(organization_id, approval_id, "select approval_remind(%s, %s) as done", REMINDED)
+
+    async def _note(self, organization_id: str, approval_id: str, sql: LiteralString, fact: str) -> bool:
+        async with self._database.transaction(organization_id) as connection:
+            approval = await self._find(approval_id, connection)
+            if approval is None:
+                return False
+            row = await (await connection.execute(sql, (approval_id, self._clock.now()))).fetchone()
+            if row is None or not row["done"]:
+                return False
+            await self._events.append(connection, organization_id, [moved(fact, approval, "waiting")])
+            after = {"to": approval.escalate_to} if fact == ESCALATED else None
+            await self._record(approval, fact, SYSTEM, connection, after=after)
+        self._events.announce()
+        return True
 
     def digest_of(self, approval: ApprovalRecord) -> str:
         """Return the digest of what is kept of an approval; another than its own if somebody changed it."""

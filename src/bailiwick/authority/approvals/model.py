@@ -40,8 +40,8 @@ class Answerer:
 class Saying:
     """What somebody says to an approval whose ``digest`` they saw.
 
-    ``on_behalf_of`` is the user id of the person who delegated the answer.
-    ``proof`` is a verified signature of the person's passkey, as it is kept.
+    ``on_behalf_of`` is the user id of the person who delegated the answer,
+    ``arguments`` what an edit puts in the place of those asked about.
     """
 
     decision: AnswerDecision
@@ -49,7 +49,6 @@ class Saying:
     reason: str | None = None
     on_behalf_of: str | None = None
     arguments: Mapping[str, Any] | None = None
-    proof: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,17 @@ class Answered:
     rejections: int
     open_voters: int
     missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Voter:
+    """A member who may answer an approval in their own right, or whom it has heard."""
+
+    user_id: str
+    name: str
+    email: str
+    role: str
+    has_answered: bool
 
 
 @dataclass(frozen=True, slots=True)

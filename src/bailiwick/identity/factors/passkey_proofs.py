@@ -1,5 +1,6 @@
 """The cryptography of passkeys. Slow to import, so only `passkeys` does, at the first ceremony."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from webauthn.helpers.structs import (
 from bailiwick.identity.factors.relying_party import RelyingParty
 from bailiwick.storage import Row
 
+_EVIDENCE = ("clientDataJSON", "authenticatorData", "signature", "userHandle")
 TRANSPORTS = frozenset(transport.value for transport in AuthenticatorTransport)
 
 
@@ -91,14 +93,16 @@ def verify_registration(party: RelyingParty, credential: Mapping[str, Any], chal
     )
 
 
-def use_options(party: RelyingParty, *, known: Sequence[Row], is_alone: bool) -> tuple[dict[str, Any], bytes]:
-    """Return the options for using a passkey, and the challenge in them.
+def use_options(
+    party: RelyingParty, *, known: Sequence[Row], is_alone: bool, challenge: bytes | None = None
+) -> tuple[dict[str, Any], bytes]:
+    """Return the options for using a passkey, and the challenge in them: a random one unless it is given.
 
     ``is_alone``: there is no other factor, so its holder must be verified too.
     """
     wanted = UserVerificationRequirement.REQUIRED if is_alone else UserVerificationRequirement.PREFERRED
     options = generate_authentication_options(
-        rp_id=party.id, allow_credentials=_descriptors(known), user_verification=wanted
+        rp_id=party.id, challenge=challenge, allow_credentials=_descriptors(known), user_verification=wanted
     )
     return options_to_json_dict(options), options.challenge
 
@@ -129,6 +133,31 @@ def verify_use(
     if (handle is not None or is_alone) and _decoded(handle) != str(stored["user_id"]).encode():
         raise UnprovenError("the authenticator names another user")
     return Use(verified.new_sign_count, verified.credential_backed_up)
+
+
+def evidence_of(credential: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a browser's answer proves it, and nothing else that came with it."""
+    response = credential.get("response")
+    kept = response if isinstance(response, Mapping) else {}
+    return {
+        **{name: credential.get(name) for name in ("id", "rawId", "type")},
+        "response": {name: kept.get(name) for name in _EVIDENCE},
+    }
+
+
+def verify_signature(signature: Mapping[str, Any], *, sign_count: int) -> Use:
+    """Check a signature over a statement by what is kept with it, or raise UnprovenError."""
+    try:
+        party = RelyingParty(signature["rp_id"], signature["origin"])
+        stored: Row = {
+            "public_key": bytes.fromhex(signature["public_key"]), "sign_count": sign_count,
+            "user_id": signature["user"],
+        }  # fmt: skip
+        challenge = hashlib.sha256(signature["statement"].encode()).digest()
+        credential = signature["credential"]
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UnprovenError(f"{type(error).__name__}: {error}") from error
+    return verify_use(party, credential, challenge, stored, is_alone=False)
 
 
 def _descriptors(rows: Sequence[Row]) -> list[PublicKeyCredentialDescriptor]:

@@ -1,5 +1,6 @@
 """Passkeys (W3C Web Authentication, level 3): made, used, removed. The private key stays in the authenticator."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_PASSKEYS = 20
 MAX_NAME_CHARACTERS = 100
-_REGISTERING = "passkey.registering"
+_REGISTERING, _SIGNING = "passkey.registering", "passkey.signing"
 _LIFETIME_SECONDS = 300
 _COLUMNS = "id, name, transports, is_backed_up, created_at, last_used_at"
 
@@ -132,6 +133,53 @@ class Passkeys:
         await self._count_use(stored, used)
         return str(stored["user_id"])
 
+    async def begin_signature(self, user_id: str, statement: bytes) -> PasskeyOptions:
+        """Return what a browser needs to sign a statement with one of a user's passkeys, within five minutes.
+
+        The challenge is the statement's SHA-256, so the signature is over it and nothing else.
+
+        Raises:
+            ConflictError: the user has no passkey.
+        """
+        proofs = await _proofs()
+        known = await self._credentials(user_id)
+        if not known:
+            raise ConflictError("this account has no passkey to sign with; what it says counts without one")
+        challenge = hashlib.sha256(statement).digest()
+        options, _ = proofs.use_options(self.relying_party, known=known, is_alone=False, challenge=challenge)
+        ceremony = await self._ceremonies.begin(
+            _SIGNING, {"statement": statement.hex()}, user_id=user_id, lifetime_seconds=_LIFETIME_SECONDS
+        )
+        return PasskeyOptions(ceremony, options)
+
+    async def finish_signature(self, user_id: str, ceremony: str, credential: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a user's signature over the statement it was begun with, and all that verifies it later.
+
+        Raises:
+            UnauthorizedError: it proves nothing: the ceremony is over or another's, or the signature is wrong.
+        """
+        proofs = await _proofs()
+        begun = await self._ceremonies.finish(ceremony, _SIGNING)
+        stored = await self._stored(proofs.credential_id_of(credential))
+        if stored is None or begun.user_id != user_id or stored["user_id"] != user_id:
+            raise _unproven()
+        party = self.relying_party
+        signature = {
+            "statement": bytes.fromhex(begun.document["statement"]).decode(),
+            "credential": proofs.evidence_of(credential),
+            "public_key": stored["public_key"].hex(),
+            "passkey": stored["id"],
+            "user": user_id,
+            "rp_id": party.id,
+            "origin": party.origin,
+        }
+        try:
+            used = proofs.verify_signature(signature, sign_count=stored["sign_count"])
+        except proofs.UnprovenError as error:
+            raise _unproven() from error
+        await self._count_use(stored, used)
+        return signature
+
     async def list(self, user_id: str) -> Sequence[Passkey]:
         """Return a user's passkeys, oldest first."""
         rows = await self._database.fetch_all(
@@ -203,6 +251,20 @@ class Passkeys:
 
 def _unproven() -> UnauthorizedError:
     return UnauthorizedError("this passkey proves nothing here; begin again, or log in another way")
+
+
+async def verify_signature(signature: Mapping[str, Any]) -> str:
+    """Return the statement that a kept signature is over; needs nothing but what was kept with it.
+
+    Raises:
+        UnauthorizedError: it does not prove it.
+    """
+    proofs = await _proofs()
+    try:
+        proofs.verify_signature(signature, sign_count=0)
+    except proofs.UnprovenError as error:
+        raise UnauthorizedError(f"this signature proves nothing: {error}") from error
+    return str(signature["statement"])
 
 
 async def _proofs():
