@@ -1,6 +1,6 @@
 """Decisions as they were recorded: everything that was considered, whether it was done or declined."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -108,6 +108,15 @@ class Decisions:
         )
         found = [_decision(row) for row in rows[:limit]]
         return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+
+    async def of_tasks(self, organization_id: str, task_ids: Sequence[str]) -> Sequence[RecordedDecision]:
+        """Return every decision made in tasks, oldest first."""
+        rows = await self._database.fetch_all(
+            f"select {_COLUMNS} from decisions where organization_id = %s and task_id = any(%s::uuid[]) order by id",
+            (organization_id, list(task_ids)),
+            organization_id=organization_id,
+        )
+        return [_decision(row) for row in rows]
 
 
 async def record_decision(connection: Connection, proposal: Proposal, decision: Decision, given: Given) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import difflib
 import hashlib
+import itertools
+import textwrap
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -165,6 +167,11 @@ class Policies:
         )
         return "\n".join(lines)
 
+    async def rule_text(self, organization_id: str, version: int, name: str) -> tuple[int, str] | None:
+        """Return the line on which a rule of a version begins, and how it is written; None if it is not to be found."""
+        record = await self._find_source(organization_id, version)
+        return None if record is None else await asyncio.to_thread(_rule_text, record, name)
+
     async def in_force(self, organization_id: str, connection: Connection) -> tuple[RuleIndex, RuleIndex]:
         """Return an organization's rules and the ceiling's, as this transaction of the organization sees them.
 
@@ -176,6 +183,17 @@ class Policies:
         assert row is not None
         own = await self._index(organization_id, row["own"], connection)
         return own, await self._index(INSTALLATION, row["ceiling"], connection)
+
+    async def _find_source(self, organization_id: str, version: int) -> str | None:
+        if organization_id == INSTALLATION:
+            row = await self._database.fetch_one("select policy_ceiling(%s) as source", (version,))
+        else:
+            row = await self._database.fetch_one(
+                "select source from policies where organization_id = %s and version = %s",
+                (organization_id, version),
+                organization_id=organization_id,
+            )
+        return None if row is None else row["source"]
 
     async def _index(self, organization_id: str, version: int, connection: Connection) -> RuleIndex:
         if version == 0:
@@ -231,6 +249,29 @@ def checked_policy(source: str, *, is_ceiling: bool = False) -> Policy:
             + "\n".join(lines)
         )
     return policy
+
+
+async def read_in_thread(source: str) -> Policy:
+    """Return the policy of a text, read where it holds up nobody; raise PolicySyntaxError with every fault."""
+    return await asyncio.to_thread(read_policy, source)
+
+
+def _rule_text(source: str, name: str) -> tuple[int, str] | None:
+    try:
+        rules = read_policy(source).rules
+    except PolicySyntaxError:
+        # Of an older version, which knew other words.
+        return None
+    lines = source.splitlines()
+    begins = [rule.line for rule in rules]
+    rule = next((rule for rule in rules if rule.name == name), None)
+    if rule is None:
+        return None
+    end = min((line - 1 for line in begins if line > rule.line), default=len(lines))
+    text = lines[rule.line - 1 : end]
+    # What follows the rules begins at the margin.
+    body = itertools.takewhile(lambda line: not line or line[0] in " -#\t" or line is text[0], text)
+    return rule.line, textwrap.dedent("\n".join(body)).rstrip()
 
 
 def _compiled(source: str, version: int, *, is_ceiling: bool) -> RuleIndex:
