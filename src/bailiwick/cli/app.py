@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, Entry] = {
     "schedules": Entry("bailiwick.cli.schedules", _SEE, "List, add, pause, resume, run and remove schedules."),
     "limits": Entry("bailiwick.cli.limits", _SEE, "Bound or stop an organization, a kind or an agent."),
     "policy": Entry("bailiwick.cli.policy", _SEE, "Show, test and put in force what agents may do."),
+    "rewind": Entry("bailiwick.cli.rewind", _SEE, "Take back what a run did, the newest first."),
     "budgets": Entry("bailiwick.cli.budgets", _SEE, "Bound the money and tokens that agents and runs spend."),
     "backtest": Entry("bailiwick.cli.backtest", _SEE, "Score the agents' decisions against closed issues."),
     "orgs": Entry("bailiwick.cli.orgs", _KEEP, "List, create and set up organizations."),

@@ -20,6 +20,7 @@ from bailiwick.connectors.connections import Connections
 from bailiwick.connectors.intake import Intake
 from bailiwick.effects.acting import EffectActing
 from bailiwick.effects.ledger import Effects
+from bailiwick.effects.rewinding import Rewinding
 from bailiwick.effects.toolbox import Toolbox
 from bailiwick.events import EventLog
 from bailiwick.events.reader import EventReader, Retention
@@ -32,6 +33,7 @@ from bailiwick.extensions import (
     Registry,
     register_extensions,
 )
+from bailiwick.extensions.rewinding import rewinder_of
 from bailiwick.identity import Keys, Organization, Organizations, ServiceAccounts, Sessions, SigningKeys
 from bailiwick.identity.login.password_resets import PasswordResets
 from bailiwick.identity.login.passwords import Passwords
@@ -291,6 +293,10 @@ class Installation:
         self.approvals.learning = self.autonomy
         self.authority.memory = self.approvals
         self.effects = Effects(self.database, self.events, self.audit)
+        self.rewinding = Rewinding(
+            self.database, self.effects, self.registry.tools, self.queue, self.audit,
+            agent_of=rewinder_of(self.directory),
+        )  # fmt: skip
         self.outcomes = Outcomes(self.database, self.effects, self.events, self.audit)
 
     def acting(self) -> EffectActing:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bailiwick.extensions import Extension, ExtensionStatus, authority, connectors, effects, find_extensions, outcomes
 from bailiwick.extensions import privacy as privacy_extension
+from bailiwick.extensions import rewinding as rewinding_extension
 from bailiwick.installation.settings import Settings
 from bailiwick.orchestrator import OrchestratorExtension
 from bailiwick.storage.embedded_folder import default_data_dir
@@ -20,6 +21,6 @@ def installed(settings: Settings, extra: Sequence[Extension] = ()) -> tuple[list
     )
     platform = [
         connectors.extension, privacy_extension.extension, authority.extension, effects.extension,
-        outcomes.extension, orchestrator,
+        rewinding_extension.extension, outcomes.extension, orchestrator,
     ]  # fmt: skip
     return [*platform, *found, *extra], failed
