@@ -16,6 +16,7 @@ from bailiwick.api.rest import (
     audit,
     budgets,
     catalogue,
+    decisions,
     effects,
     entrance,
     event_stream,
@@ -30,6 +31,7 @@ from bailiwick.api.rest import (
     members,
     oidc,
     organizations,
+    policies,
     privacy,
     quotas,
     rejected,
@@ -49,6 +51,7 @@ from bailiwick.installation import Installation
 _RESOURCES: tuple[APIRouter, ...] = (
     organizations.router, event_stream.router, events.router, task_actions.router, tasks.router, runs.router,
     agents.router, effects.effects, effects.tools,
+    policies.router, decisions.decisions, decisions.why,
     schedules.router, limits.router, quotas.usage, quotas.quotas, quotas.plans, catalogue.router,
     privacy.router, budgets.router,
     issues.router, rejected.router, webhooks.router, audit.router,
