@@ -34,7 +34,7 @@ def why(
     org: Org = HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Explain why something happened: who was chosen, what was proposed, which rule decided, who said yes, what came of it.
+    """Explain why something happened: who was chosen, what was proposed, which rule decided, what came of it.
 
     Where nothing happened, it says what was considered and declined, or that
     nothing was proposed.
