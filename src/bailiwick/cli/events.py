@@ -53,8 +53,11 @@ def list_events(
         print_json(page)
         return
     print_table(
-        ("id", "type", "about", "happened", "recorded"),
-        ((event.id, event.type, event.key, event.occurred_at, event.recorded_at) for event in page.items),
+        ("id", "type", "about", "happened", "recorded", "labels"),
+        (
+            (event.id, event.type, event.key, event.occurred_at, event.recorded_at, ", ".join(event.labels))
+            for event in page.items
+        ),
         empty="no such events",
     )
     print_more(page)

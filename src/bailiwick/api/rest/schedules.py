@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant, check_addition, check_kind
+from bailiwick.api.rest.labels import Labels
 from bailiwick.api.rest.pages import Cursor, Limit, Moment, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.identity import Caller, Organization
@@ -84,6 +85,7 @@ class ScheduleView(BaseModel):
     )
     skipped: int = Field(description="Firings skipped because the last task was unfinished.", examples=[0])
     created_at: datetime = Field(description="When it was made (UTC).", examples=["2026-11-01T09:30:00Z"])
+    labels: Labels
 
 
 class SchedulePage(PageOf[ScheduleView]):
