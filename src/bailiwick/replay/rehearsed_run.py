@@ -89,7 +89,9 @@ class RehearsedRun(ReplayedRun):
             # The journal says what the run was told then; the effect may have moved on since.
             if isinstance(step.result, dict) and "state" in step.result:
                 told = cast("dict[str, Any]", step.result)
-        return Acted(final["id"], told["state"], told["reason"], told.get("result"))
+        # What moved or was edited until nobody went on was declined in the end.
+        state = "declined" if told["state"] in ("stale", "edited") else told["state"]
+        return Acted(final["id"], state, told["reason"], told.get("result"))
 
     def _entry(self, kind: str, name: str) -> JournalEntry | None:
         place = self._place_of(kind, name)
@@ -140,7 +142,7 @@ def _spans(recording: RecordedRun, at: Mapping[int, EffectDocument]) -> list[tup
     journal = recording.journal
     for seq in sorted(at):
         effect = at[seq]
-        names = {f"{verb} {effect['tool']}" for verb in ("apply", "decline", "settled")}
+        names = {f"{verb} {effect['tool']}" for verb in ("apply", "decline", "expire", "settled")}
         end = seq + 1
         while (entry := journal.get(end)) is not None and (
             (entry.kind == "step" and entry.name in names)

@@ -14,12 +14,10 @@ from bailiwick.tasks import Run
 from tests.support.engine import AnyPayload
 from tests.support.replay import recording, replayed
 
+TEXT = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=8)
 JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-1000, 1000)
-    | st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none() | st.booleans() | st.integers(-1000, 1000) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
 )
 # What a handler may do, as a program: a call with its recorded answer.
