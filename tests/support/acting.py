@@ -1,6 +1,7 @@
 """An engine whose runs may act, and tools that change a folder: real effects that a test can look at."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,14 +24,47 @@ from bailiwick.effects.ledger import Effects
 from bailiwick.effects.record import EffectFilter, EffectRecord
 from bailiwick.effects.toolbox import Toolbox
 from bailiwick.kernel.ids import new_id
-from bailiwick.tasks import Run
+from bailiwick.storage.rows import RowFields
+from bailiwick.tasks import Run, Worker
 from bailiwick.tasks.acting import Effect
 from bailiwick.tasks.services import EngineServices
 from tests.support.engine import AnyPayload, Engine
 
 PERSON = Actor("user", new_id(), "somebody")
 
-Hook = Callable[[str], None]
+Hook = Callable[[str], Awaitable[None]]
+
+
+async def go_on(boundary: str) -> None:
+    """Stop nowhere."""
+    del boundary
+
+
+class StopAt:
+    """Stops whoever comes to one boundary first, for good; whoever comes later passes."""
+
+    def __init__(self, boundary: str) -> None:
+        self.boundary = boundary
+        self.reached = asyncio.Event()
+
+    async def __call__(self, boundary: str) -> None:
+        """Stop here, or go on."""
+        if boundary == self.boundary and not self.reached.is_set():
+            self.reached.set()
+            await asyncio.Event().wait()
+
+    def watch(self, worker: Worker) -> None:
+        """Stop at the journaling of steps, too: ``NAME:unjournaled`` and ``NAME:journaled``."""
+        record = worker._journal.record
+
+        async def watched(row: RowFields) -> bool:
+            step = str(row["n"]).partition(" ")[0]
+            await self(f"{step}:unjournaled")
+            held = await record(row)
+            await self(f"{step}:journaled")
+            return held
+
+        worker._journal.record = watched
 
 
 class Note(BaseModel):
@@ -54,7 +88,7 @@ class FolderTool(Tool[Note]):
     summary = "Append a line to a file of a folder"
     timeout_seconds: ClassVar[float] = 0.2
 
-    def __init__(self, folder: Path, hook: Hook = lambda boundary: None) -> None:
+    def __init__(self, folder: Path, hook: Hook = go_on) -> None:
         self.folder = folder
         self.hook = hook
         self.cost = Decimal(0)
@@ -75,27 +109,27 @@ class FolderTool(Tool[Note]):
 
     async def observe(self, call: Call[Note]) -> Observation:
         """Return the lines there are, but for those of this very call."""
-        self.hook("observe")
+        await self.hook("observe")
         return Observation([line for line in self.lines(call.arguments.name) if not line.startswith(call.key)])
 
     async def apply(self, call: Call[Note]) -> dict[str, int]:
         """Append the line."""
-        self.hook("before")
+        await self.hook("before")
         with (self.folder / call.arguments.name).open("a") as file:
             file.write(f"{call.key} {call.arguments.text}\n")
-        self.hook("after")
+        await self.hook("after")
         return {"lines": len(self.lines(call.arguments.name))}
 
     async def find(self, call: Call[Note]) -> dict[str, int] | None:
         """Look for the line."""
-        self.hook("find")
+        await self.hook("find")
         lines = self.lines(call.arguments.name)
         return {"lines": len(lines)} if any(line.startswith(call.key) for line in lines) else None
 
     async def verify(self, call: Call[Note], result: Any) -> Verdict:
         """Look whether the line stands."""
         del result
-        self.hook("verify")
+        await self.hook("verify")
         lines = [line for line in self.lines(call.arguments.name) if line.startswith(call.key)]
         return Verdict("verified" if lines else "refuted", {"lines": lines})
 
@@ -117,9 +151,9 @@ class ReplacingTool(FolderTool):
 
     async def apply(self, call: Call[Note]) -> dict[str, int]:
         """Write the one line of this key."""
-        self.hook("before")
+        await self.hook("before")
         (self.folder / call.arguments.name).write_text(f"{call.key} {call.arguments.text}\n")
-        self.hook("after")
+        await self.hook("after")
         return {"lines": 1}
 
 
@@ -154,7 +188,7 @@ async def act_once(run: Run, payload: AnyPayload) -> dict[str, Any]:
 class ActingEngine(Engine):
     """An engine with authority and the tools above over one folder."""
 
-    def __init__(self, login_url: str, folder: Path, hook: Hook = lambda boundary: None, **options: Any) -> None:
+    def __init__(self, login_url: str, folder: Path, hook: Hook = go_on, **options: Any) -> None:
         super().__init__(login_url, **options)
         self.audit = AuditLog(self.database)
         self.policies = Policies(self.database, self.audit, self.events)
@@ -162,13 +196,13 @@ class ActingEngine(Engine):
         self.autonomy = Autonomy(self.database, self.audit, self.events)
         self.authority.levels = self.autonomy
         self.budgets = Budgets(self.database, self.events, self.audit)
-        self.effects = Effects(self.database, self.events, self.audit)
         self.tools = ToolRegistry()
         for tool in TOOLS:
             self.tools.register(tool(folder, hook))
         self.authority.knows_tool = self.tools.knows
         self.approvals = Approvals(self.database, self.events, self.audit, Toolbox(self.tools))
         self.authority.memory = self.approvals
+        self.effects = Effects(self.database, self.events, self.audit, approvals=self.approvals, budgets=self.budgets)
         acting = EffectActing(
             self.database, self.tools, self.effects, authority=self.authority, approvals=self.approvals,
             budgets=self.budgets,

@@ -54,7 +54,7 @@ class EffectActing:
         self._proposing = Proposing(
             database, tools, effects.moves, authority=authority, approvals=approvals, budgets=budgets
         )
-        self._applying = Applying(effects, tools, approvals=approvals, budgets=budgets)
+        self._applying = Applying(effects, tools, budgets)
 
     async def act(self, run: Run, effect: Effect) -> Acted:
         """Propose, have decided, carry out and record one effect.

@@ -2,25 +2,22 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from pydantic import BaseModel
 
-from bailiwick.authority.approvals import Approvals
 from bailiwick.authority.budgets import Budgets
 from bailiwick.effects.digest import digest_of
 from bailiwick.effects.ledger import Effects
-from bailiwick.effects.model import Undo, Verdict
-from bailiwick.effects.moves import Ending, kept
-from bailiwick.effects.proposing import budget_key
+from bailiwick.effects.model import Undo
+from bailiwick.effects.moves import Ending, budget_key, kept
 from bailiwick.effects.record import EffectRecord
 from bailiwick.effects.registry import ToolRegistry
-from bailiwick.effects.seeing import Seen, look, plain
+from bailiwick.effects.seeing import Seen, find_earlier, look, plain, verdict_of
 from bailiwick.effects.tool import Call, Tool
 from bailiwick.kernel.errors import BailiwickError, ConflictError
-from bailiwick.storage.connections import Connection
 from bailiwick.tasks import LeaseLostError, Run
 
 log = structlog.get_logger(__name__)
@@ -28,18 +25,14 @@ log = structlog.get_logger(__name__)
 STALE = "stale"
 """No state of an effect: it was declined because something moved, and may be proposed anew."""
 
-# The clocks of two machines may differ, and an answer be on its way.
-_MARGIN = timedelta(seconds=1)
-
 
 class Applying:
     """Carries out what may be carried out, records what came of it, and finds out what came of it after a crash."""
 
-    def __init__(self, effects: Effects, tools: ToolRegistry, *, approvals: Approvals, budgets: Budgets) -> None:
+    def __init__(self, effects: Effects, tools: ToolRegistry, budgets: Budgets) -> None:
         self._effects = effects
         self._moves = effects.moves
         self._tools = tools
-        self._approvals = approvals
         self._budgets = budgets
 
     async def apply(self, run: Run, effect_id: str, arguments: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
@@ -78,7 +71,7 @@ class Applying:
                 await self._end(run, effect, Ending("unknown", problem=problem))
                 return
             if tool.recovery == "findable":
-                found = await self._find(effect, tool, call)
+                found = await find_earlier(tool, call, effect.called_at)
                 if found is not None:
                     await self._applied(run, effect, tool, call, found)
                     return
@@ -98,7 +91,10 @@ class Applying:
             if moved is not None:
                 await self._give_up(run, effect, f"{STALE}: {moved}")
                 return False
-            await self._reserve(effect)
+            refusal = await self._reserve(effect)
+            if refusal is not None:
+                await self._give_up(run, effect, refusal)
+                return False
         if effect.arguments == plain(arguments):
             answer = await self._moves.begin(effect, run.task.fence, _digest(effect), goes_on=goes_on)
         else:
@@ -119,14 +115,7 @@ class Applying:
             problem = f"{problem}; it was interrupted before it took effect"
             await self._end(run, effect, Ending("failed", problem=problem))
             return
-
-        async def give_back(connection: Connection) -> None:
-            await self._release(effect, connection)
-            if effect.approval_id is not None:
-                await self._approvals.stale(effect.organization_id, effect.approval_id, problem, connection=connection)
-
-        fence = run.task.fence
-        if not await self._moves.decline(effect, problem, fence=fence, is_breach=is_breach, also=give_back):
+        if not await self._moves.decline(effect, problem, fence=run.task.fence, is_breach=is_breach):
             raise LeaseLostError(
                 f"task {run.task.id} was taken from this worker before effect {effect.id} was given up"
             )
@@ -150,34 +139,13 @@ class Applying:
             return
         await self._applied(run, effect, tool, call, result)
 
-    async def _find(self, effect: EffectRecord, tool: Tool[Any], call: Call[Any]) -> Any | None:
-        """Look for an earlier call; None only once that call can no longer be under way."""
-        async with asyncio.timeout(tool.timeout_seconds):
-            found = await tool.find(call)
-        if found is not None or effect.called_at is None:
-            return found
-        over_at = effect.called_at + timedelta(seconds=tool.timeout_seconds) + _MARGIN
-        remaining = (over_at - datetime.now(UTC)).total_seconds()
-        if remaining <= 0:
-            return None
-        await asyncio.sleep(remaining)
-        async with asyncio.timeout(tool.timeout_seconds):
-            return await tool.find(call)
-
     async def _applied(self, run: Run, effect: EffectRecord, tool: Tool[Any], call: Call[Any], result: Any) -> None:
         undo = _undo(effect, tool, call, result)
         within = None if undo is None or undo.within is None else undo.within.total_seconds()
         await self._end(run, effect, Ending("applied", _keepable(result), undo=_document(undo), undo_seconds=within))
 
     async def _end(self, run: Run, effect: EffectRecord, ending: Ending) -> None:
-        async def settle(connection: Connection) -> None:
-            if ending.state == "applied" and effect.price:
-                key = budget_key(effect.id)
-                await self._budgets.settle(effect.organization_id, key, effect.price, connection=connection)
-            elif ending.state == "failed":
-                await self._release(effect, connection)
-
-        if not await self._moves.end(effect, ending, fence=run.task.fence, also=settle):
+        if not await self._moves.end(effect, ending, fence=run.task.fence):
             raise LeaseLostError(
                 f"task {run.task.id} was taken from this worker before it was recorded what came of effect {effect.id}"
             )
@@ -188,24 +156,18 @@ class Applying:
         call: Call[Any] = Call(
             effect.organization_id, self._tools.arguments(tool, given), effect.id, effect.began_at or datetime.now(UTC)
         )
-        try:
-            async with asyncio.timeout(tool.timeout_seconds):
-                verdict = await tool.verify(call, effect.result)
-        except Exception as error:  # noqa: BLE001 - whatever keeps it from looking, what was done is done
-            log.warning("effect not verified", effect_id=effect.id, tool=tool.name, error=repr(error))
-            verdict = Verdict("unverifiable", {"error": str(error) or type(error).__name__})
+        verdict = await verdict_of(tool, call, effect.result)
         await self._moves.see(effect, verdict, is_final=effect.expectation is None)
 
-    async def _reserve(self, effect: EffectRecord) -> None:
-        if effect.price and effect.approval_id is not None:
-            await self._budgets.reserve(
-                effect.organization_id, agent_id=effect.agent_id, task_id=effect.task_id, unit="money",
-                amount=effect.price, key=budget_key(effect.id), is_approved=True,
-            )  # fmt: skip
-
-    async def _release(self, effect: EffectRecord, connection: Connection) -> None:
-        if effect.price:
-            await self._budgets.release(effect.organization_id, budget_key(effect.id), connection=connection)
+    async def _reserve(self, effect: EffectRecord) -> str | None:
+        """Reserve what people said yes to, and say what stands in the way; what was allowed at once is reserved."""
+        if not effect.price or effect.approval_id is None:
+            return None
+        answer = await self._budgets.reserve(
+            effect.organization_id, agent_id=effect.agent_id, task_id=effect.task_id, unit="money",
+            amount=effect.price, key=budget_key(effect.id), is_approved=True,
+        )  # fmt: skip
+        return None if answer.state == "ok" else answer.reason
 
 
 def outcome_of(effect: EffectRecord) -> dict[str, Any]:

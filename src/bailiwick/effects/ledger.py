@@ -4,6 +4,8 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from bailiwick.audit import Actor, AuditLog
+from bailiwick.authority.approvals import Approvals
+from bailiwick.authority.budgets import Budgets
 from bailiwick.effects.model import Verdict
 from bailiwick.effects.moves import Moves
 from bailiwick.effects.record import COLUMNS, EffectFilter, EffectMove, EffectRecord, effect_of
@@ -20,9 +22,11 @@ from bailiwick.tasks.acting import DONE_STATES, Effect
 class Effects:
     """What was proposed, decided, done outside, and what became of it. Nothing here calls a tool."""
 
-    def __init__(self, database: Database, events: EventLog, audit: AuditLog) -> None:
+    def __init__(
+        self, database: Database, events: EventLog, audit: AuditLog, *, approvals: Approvals, budgets: Budgets
+    ) -> None:
         self._database = database
-        self.moves = Moves(database, events, audit)
+        self.moves = Moves(database, events, audit, approvals=approvals, budgets=budgets)
 
     async def find(self, organization_id: str, effect_id: str) -> EffectRecord | None:
         """Return an effect, or None."""

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, LiteralString
 
 from bailiwick.audit import Act, Actor, AuditLog
+from bailiwick.authority.approvals import Approvals
+from bailiwick.authority.budgets import Budgets
 from bailiwick.effects.expecting import expect
 from bailiwick.effects.facts import EffectMoved
 from bailiwick.effects.model import Verdict
@@ -18,9 +20,6 @@ from bailiwick.tasks.acting import EffectState
 from bailiwick.telemetry.redacting import redacted, redacted_json
 
 _MAX_PROBLEM = 2000
-
-Also = Callable[[Connection], Awaitable[None]]
-"""What belongs to a move and is kept elsewhere: budgets, approvals."""
 
 Judged = Callable[[EffectRecord, Verdict, Connection], Awaitable[None]]
 """Told of a verdict about an effect in the transaction that writes it."""
@@ -44,10 +43,14 @@ class _RefusedError(Exception):
 class Moves:
     """Writes what becomes of effects. Each returns False where the database refuses: another hand was there first."""
 
-    def __init__(self, database: Database, events: EventLog, audit: AuditLog) -> None:
+    def __init__(
+        self, database: Database, events: EventLog, audit: AuditLog, *, approvals: Approvals, budgets: Budgets
+    ) -> None:
         self._database = database
         self._events = events
         self._audit = audit
+        self._approvals = approvals
+        self._budgets = budgets
         self.judged: list[Judged] = []
 
     async def begin(self, effect: EffectRecord, fence: int, digest: str, *, goes_on: bool = False) -> str:
@@ -59,16 +62,15 @@ class Moves:
         )
         return "moved" if row is None else str(row["answer"])
 
-    async def end(self, effect: EffectRecord, ending: Ending, *, fence: int | None, also: Also | None = None) -> bool:
+    async def end(self, effect: EffectRecord, ending: Ending, *, fence: int | None) -> bool:
         """Record what came of a call; what is expected of it is set up, what it takes back is marked.
 
-        Without a ``fence`` only where the effect's task is over. ``also`` is done in the same transaction.
+        Without a ``fence`` only where the effect's task is over.
         """
         is_inverse = ending.state == "applied" and effect.reverts is not None
 
         async def write(connection: Connection) -> None:
-            if also is not None:
-                await also(connection)
+            await self._settle_budgets(effect, ending.state, connection)
             if ending.state == "applied":
                 await expect(effect, connection)
             await self.tell(effect, ending.state, ending.problem or effect.reason, connection)
@@ -96,13 +98,14 @@ class Moves:
         *,
         fence: int | None,
         is_breach: bool = False,
-        also: Also | None = None,
     ) -> bool:
         """Give up what was not begun; a breach, where what is stored is not what was decided, is audited."""
 
         async def write(connection: Connection) -> None:
-            if also is not None:
-                await also(connection)
+            await self._settle_budgets(effect, "declined", connection)
+            if effect.approval_id is not None:
+                # Where people did not answer, they need not any more.
+                await self._approvals.stale(effect.organization_id, effect.approval_id, problem, connection=connection)
             await self.tell(effect, "declined", problem, connection)
             if is_breach:
                 await self._record(effect, "refused", actor_of(effect), problem, connection)
@@ -116,6 +119,7 @@ class Moves:
         """Write what a person says became of an effect, and wake the run that waits for it."""
 
         async def write(connection: Connection) -> None:
+            await self._settle_budgets(effect, state, connection)
             if state == "applied":
                 await expect(effect, connection)
             await self.tell(effect, "settled", reason, connection)
@@ -151,7 +155,9 @@ class Moves:
     async def see(self, effect: EffectRecord, verdict: Verdict, *, is_final: bool) -> bool:
         """Keep, in a transaction of its own, what the tool itself saw right after the call."""
         async with self._database.transaction(effect.organization_id) as connection:
-            return await self.judge(effect, verdict, is_final=is_final, connection=connection)
+            done = await self.judge(effect, verdict, is_final=is_final, connection=connection)
+        self._events.announce()
+        return done
 
     async def tell(self, effect: EffectRecord, what: str, reason: str, connection: Connection) -> None:
         """Record the event of a move. Reads are not told: they change nothing, and there are many."""
@@ -167,6 +173,14 @@ class Moves:
     def announce(self) -> None:
         """Tell followers that there may be new events, once the transaction that recorded them is committed."""
         self._events.announce()
+
+    async def _settle_budgets(self, effect: EffectRecord, state: str, connection: Connection) -> None:
+        """Record what was spent, or give back what was reserved; of what is unknown it stays reserved."""
+        key = budget_key(effect.id)
+        if effect.price and state == "applied":
+            await self._budgets.settle(effect.organization_id, key, effect.price, connection=connection)
+        elif effect.price and state in ("failed", "declined"):
+            await self._budgets.release(effect.organization_id, key, connection=connection)
 
     async def _together(self, effect: EffectRecord, write: Callable[[Connection], Awaitable[None]]) -> bool:
         try:
@@ -202,6 +216,11 @@ class Moves:
             after={"by": inverse.id}, reason=inverse.reason,
         )  # fmt: skip
         await self._audit.record(act, connection=connection)
+
+
+def budget_key(effect_id: str) -> str:
+    """Return the key under which the price of an effect is reserved."""
+    return f"effect:{effect_id}"
 
 
 def actor_of(effect: EffectRecord) -> Actor:

@@ -14,7 +14,7 @@ from bailiwick.authority import Budget as BudgetAnswer
 from bailiwick.authority.approvals import Approvals
 from bailiwick.authority.budgets import Budgets
 from bailiwick.effects.digest import digest_of
-from bailiwick.effects.moves import Moves, kept
+from bailiwick.effects.moves import Moves, budget_key, kept
 from bailiwick.effects.record import COLUMNS, EffectRecord, effect_of
 from bailiwick.effects.registry import ToolRegistry
 from bailiwick.effects.seeing import Seen, look
@@ -174,11 +174,6 @@ class Proposing:
             return None
         expires_seconds = row.pop("expires_seconds")
         return _answer(effect_of(row), expires_seconds)
-
-
-def budget_key(effect_id: str) -> str:
-    """Return the key under which the price of an effect is reserved."""
-    return f"effect:{effect_id}"
 
 
 def _proposal(run: Run, effect: Effect, seen: Seen) -> Proposal:

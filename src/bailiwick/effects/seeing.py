@@ -1,17 +1,24 @@
-"""What a tool sees before it does anything: the call as it is kept, its target, its price and the target's state."""
+"""What tools see, before and after they do anything. Nothing here changes anything."""
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import orjson
+import structlog
 from pydantic import BaseModel
 
+from bailiwick.effects.model import Verdict
 from bailiwick.effects.moves import kept
 from bailiwick.effects.tool import Call, Tool
 from bailiwick.kernel.errors import BailiwickError
+
+log = structlog.get_logger(__name__)
+
+# The clocks of two machines may differ, and an answer be on its way.
+_MARGIN = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,42 @@ async def look(tool: Tool[Any], arguments: BaseModel, organization_id: str, *, k
                 raise
             problem = f"the target cannot be seen: {error}"
     return Seen(tool, call, plain(arguments), tool.target(arguments), tool.price(arguments), observed, problem)
+
+
+async def find_earlier(tool: Tool[Any], call: Call[Any], called_at: datetime | None) -> Any | None:
+    """Return the result of an earlier call, or None if it took no effect and can no longer do so.
+
+    Waits for the end of the time that the call had: before it, it may still be
+    under way in a worker that is only believed dead.
+    """
+    found = await _find(tool, call)
+    remaining = seconds_under_way(tool, called_at)
+    if found is not None or remaining <= 0:
+        return found
+    await asyncio.sleep(remaining)
+    return await _find(tool, call)
+
+
+def seconds_under_way(tool: Tool[Any], called_at: datetime | None) -> float:
+    """Return for how many seconds yet a call begun then may be under way; 0 or less: it is over."""
+    if called_at is None:
+        return 0.0
+    return (called_at + timedelta(seconds=tool.timeout_seconds) + _MARGIN - datetime.now(UTC)).total_seconds()
+
+
+async def verdict_of(tool: Tool[Any], call: Call[Any], result: Any) -> Verdict:
+    """Return what the tool sees of what it did; that it cannot look is a verdict, too."""
+    try:
+        async with asyncio.timeout(tool.timeout_seconds):
+            return await tool.verify(call, result)
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from looking, what was done is done
+        log.warning("effect not verified", effect_id=call.key, tool=tool.name, error=repr(error))
+        return Verdict("unverifiable", {"error": str(error) or type(error).__name__})
+
+
+async def _find(tool: Tool[Any], call: Call[Any]) -> Any | None:
+    async with asyncio.timeout(tool.timeout_seconds):
+        return await tool.find(call)
 
 
 def plain(value: object) -> Any:
