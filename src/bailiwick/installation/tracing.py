@@ -50,9 +50,9 @@ class TracedTask:
     inserted_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    labels: list[str] = field(default_factory=list[str])
     steps: list[TracedStep] = field(default_factory=list[TracedStep])
     followed_by: list["TracedTask | TracedEvent"] = field(default_factory=list["TracedTask | TracedEvent"])
+    labels: list[str] = field(default_factory=list[str])
 
 
 @dataclass(slots=True)
@@ -65,8 +65,8 @@ class TracedEvent:
     payload: Any
     occurred_at: datetime
     recorded_at: datetime
-    labels: list[str] = field(default_factory=list[str])
     followed_by: list["TracedTask | TracedEvent"] = field(default_factory=list["TracedTask | TracedEvent"])
+    labels: list[str] = field(default_factory=list[str])
 
 
 @dataclass(slots=True)

@@ -46,7 +46,7 @@ def test_a_trace_shows_labels_and_outside_text_as_text(capsys: pytest.CaptureFix
         "t", "answer", "completed", 2, {}, EVIL, None, EVIL, EVIL, [], None, NOW, NOW, NOW, labels=["by:user:anna"],
         steps=[TracedStep(0, "step", EVIL, EVIL, 1.0, NOW, ["untrusted:mail"])],
     )  # fmt: skip
-    event = TracedEvent("e", "issue.opened", EVIL, {"title": EVIL}, NOW, NOW, ["untrusted:github"], [task])
+    event = TracedEvent("e", "issue.opened", EVIL, {"title": EVIL}, NOW, NOW, [task], ["untrusted:github"])
     output.screen().print(_tree(event, "e", with_steps=True))
     shown = capsys.readouterr().out
     for label in ("by:user:anna", "untrusted:mail", "untrusted:github"):
