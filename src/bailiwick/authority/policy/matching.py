@@ -16,8 +16,8 @@ def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
     """
     exact = frozenset(pattern for pattern in patterns if "*" not in pattern)
     # Most patterns end in their only star.
-    beginnings = tuple(pattern[:-1] for pattern in patterns if pattern.find("*") == len(pattern) - 1)
-    others = [pattern.split("*") for pattern in patterns if -1 < pattern.find("*") < len(pattern) - 1]
+    beginnings = tuple(pattern[:-1] for pattern in patterns if "*" in pattern and "*" not in pattern[:-1])
+    others = [pattern.split("*") for pattern in patterns if "*" in pattern[:-1]]
     if not others:
         if not beginnings:
             return exact.__contains__
