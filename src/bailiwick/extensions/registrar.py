@@ -23,6 +23,7 @@ from bailiwick.events.rejections import Rejections
 from bailiwick.identity import Organizations, Sessions
 from bailiwick.outbound import AllowList
 from bailiwick.outcomes import Check, CheckRegistry, Outcomes
+from bailiwick.outcomes.shadowing import ShadowRegistry, Watch
 from bailiwick.privacy import Consents, DataMap, Location, Privacy
 from bailiwick.privacy.platform import declare_platform
 from bailiwick.recovery import Backups
@@ -105,6 +106,8 @@ class Registry:
     # What makes an agent's version, by kind.
     agent_versions: AgentVersions = field(default_factory=AgentVersions)
     checks: CheckRegistry = field(default_factory=CheckRegistry)
+    # Who can tell what people did while an agent only watched.
+    shadows: ShadowRegistry = field(default_factory=ShadowRegistry)
     tools: ToolRegistry = field(default_factory=ToolRegistry)
     schedules: list[tuple[NewSchedule, Scope]] = field(default_factory=list[tuple[NewSchedule, Scope]])
     staff: list[NewAgent] = field(default_factory=list[NewAgent])
@@ -159,6 +162,14 @@ class Registrar:
     def check(self, check: Check[Any]) -> None:
         """Add a way to look later whether something worked."""
         self._registry.checks.register(check)
+
+    def counterparts(self, name: str, watch: Watch) -> None:
+        """Add somebody who can tell what people did to the target of an act that an agent was not let do.
+
+        Shadow mode compares the two: the same tool with equal arguments agrees,
+        anything else differs.
+        """
+        self._registry.shadows.register(name, watch)
 
     def tool(self, tool: Tool[Any]) -> None:
         """Add a tool: one thing that agents can do outside, once there is authority for it."""

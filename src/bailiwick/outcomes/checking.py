@@ -11,7 +11,7 @@ from bailiwick.kernel.errors import BailiwickError, CannotDetermineError, Databa
 from bailiwick.outcomes.checks import CheckRegistry, Expected, Finding
 from bailiwick.outcomes.model import OutcomeRecord
 from bailiwick.outcomes.service import Look, Outcomes
-from bailiwick.tasks import RetryPolicy, Run
+from bailiwick.tasks import DiscardTask, RetryPolicy, Run
 
 KIND = "outcome.check"
 # From a minute to a few hours: what is away for longer makes the outcome unknown.
@@ -51,9 +51,12 @@ class OutcomeCheck:
         """Look, and write the verdict with its evidence; tried again after passing faults, then unknown.
 
         Raises:
+            DiscardTask: this task is not the timer of the outcome.
             BailiwickError, Exception: the look failed so that another may succeed.
         """
         outcome = await self._outcomes.get(run.task.organization_id, payload.outcome_id)
+        if run.task.id != outcome.id:
+            raise DiscardTask(f"outcome {outcome.id} is looked at by its own timer when its time has come")
         if outcome.state != "pending":
             return {"outcome_id": outcome.id, "verdict": outcome.state, "is_new": False}
         looked_at = self._clock.now()

@@ -71,3 +71,18 @@ begin
 exception when data_exception then
     return null;
 end $$;
+
+-- What people did about the same thing while an agent only watched.
+create table shadow_comparisons (
+    effect_id uuid primary key,
+    organization_id uuid not null,
+    agent_id uuid not null,
+    effect_class text not null,
+    result text not null check (result in ('agreed', 'differed', 'none')),
+    -- What was seen of people: [{source, at, tool, arguments, by}].
+    counterparts jsonb not null,
+    compared_at timestamptz not null
+);
+create index shadow_comparisons_by_agent on shadow_comparisons (organization_id, agent_id, effect_id);
+select tenant_table('shadow_comparisons');
+revoke delete on shadow_comparisons from bailiwick;
