@@ -1,7 +1,8 @@
 """``bailiwick demo``: an invented company, its input, the agents at work."""
 
 import asyncio
-from contextlib import nullcontext
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,9 @@ from bailiwick.cli.demo_summary import print_next_steps, print_summary
 from bailiwick.cli.output import note, print_json, screen
 from bailiwick.cli.session import read_settings, say_when_watched
 from bailiwick.cli.stopping import stop_signals
-from bailiwick.demo.folder import demo_settings, prepare_folder
+from bailiwick.demo.content import DEMO_REPOSITORY
+from bailiwick.demo.folder import demo_settings, prepare_folder, with_forge
+from bailiwick.demo.forge_server import running_forge
 from bailiwick.demo.pulse import look
 from bailiwick.demo.running import COMPANY, DemoRun
 from bailiwick.demo.story import Story
@@ -41,8 +44,10 @@ def demo(
     """Let the agents work on the issues and meters of Harbour Lane Bakeries, an invented company, and watch.
 
     It has a data folder of its own, demo in the data folder, and begins anew
-    each time; nothing of yours is touched. Idle means that no task is at work
-    and none becomes due within ten seconds. Exit code 1 if that was not reached.
+    each time; nothing of yours is touched. What agents do outside goes to a
+    forge on this machine that stands in for GitHub and ends with the demo.
+    Idle means that no task is at work and none becomes due within ten seconds;
+    what waits for a person's approval is idle. Exit code 1 if that was not reached.
     """
     settings = demo_settings(read_settings())
     assert settings.data_dir is not None
@@ -54,9 +59,8 @@ def demo(
 
 
 async def _headless(settings: Settings, timeout_seconds: float, *, as_json: bool) -> int:
-    async with Installation.open(settings, progress=say_when_watched) as installation:
-        await installation.first_start()
-        run = DemoRun(installation, await installation.ensure_organization(COMPANY))
+    async with _opened(settings) as (run, _):
+        installation = run.installation
         async with installation.run_worker(name="demo"):
             await _warm(installation)
             is_idle = await run.work(timeout_seconds=timeout_seconds)
@@ -65,8 +69,9 @@ async def _headless(settings: Settings, timeout_seconds: float, *, as_json: bool
         else:
             story = Story()
             await _tell_all(run, story)
-            print_summary(screen(), run, await look(installation, run.organization.id), is_idle=is_idle)
-            print_next_steps(screen(), run, story, _folder(settings))
+            pulse = await look(installation, run.organization.id)
+            print_summary(screen(), run, pulse, is_idle=is_idle)
+            print_next_steps(screen(), run, story, _folder(settings), effects=pulse.effects)
     return 0 if is_idle else 1
 
 
@@ -76,9 +81,8 @@ async def _watched(settings: Settings, timeout_seconds: float) -> int:
     except PortInUseError:
         listener = claim_port(settings.host, 0)
     with listener, stop_signals(meanwhile="stopping") as stopping:
-        async with Installation.open(settings, progress=say_when_watched) as installation:
-            key = await installation.first_start()
-            run = DemoRun(installation, await installation.ensure_organization(COMPANY))
+        async with _opened(settings) as (run, key):
+            installation = run.installation
             async with installation.run_worker(name="demo"), Server(installation, listener=listener) as server:
                 await _warm(installation)
                 story = Story()
@@ -86,11 +90,23 @@ async def _watched(settings: Settings, timeout_seconds: float) -> int:
                 if is_idle is None:
                     return 130
                 console = screen()
-                print_summary(console, run, await look(installation, run.organization.id), is_idle=is_idle)
-                print_next_steps(console, run, story, _folder(settings), url=server.url, key=key)
+                pulse = await look(installation, run.organization.id)
+                print_summary(console, run, pulse, is_idle=is_idle)
+                print_next_steps(console, run, story, _folder(settings), effects=pulse.effects, url=server.url, key=key)
                 note(f"\nserving on {server.url} until Ctrl-C; the data stays until the next demo", style="green")
                 await stopping.wait()
     return 0 if is_idle else 1
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncGenerator[tuple[DemoRun, str | None]]:
+    """Start the forge that stands in for GitHub, then the installation that is connected to it."""
+    with running_forge(DEMO_REPOSITORY, _folder(settings)) as forge:
+        async with Installation.open(with_forge(settings, forge.place), progress=say_when_watched) as installation:
+            key = await installation.first_start()
+            run = DemoRun(installation, await installation.ensure_organization(COMPANY))
+            await run.prepare(forge)
+            yield run, key
 
 
 async def _warm(installation: Installation) -> None:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from bailiwick.agents import AgentStatistics
 from bailiwick.cli.output import duration
+from bailiwick.demo.effects import EffectsSeen
 from bailiwick.demo.pulse import Pulse
 from bailiwick.demo.story import Line, Story, Tone
 
@@ -58,7 +59,7 @@ class DemoScreen:
         """Return the screen as it is now."""
         layout = Layout()
         layout.split_column(
-            Layout(self._head(), name="head", size=4),
+            Layout(self._head(), name="head", size=5),
             Layout(name="middle", size=_MIDDLE_ROWS),
             Layout(self._feed(), name="feed"),
         )
@@ -90,6 +91,7 @@ class DemoScreen:
             events = sum(pulse.events.values())
             counts.append(f"{events:,} events   {pulse.movement.at_work:,} tasks at work   ")
             counts.append(f"{pulse.rejected:,} records refused", style="yellow" if pulse.rejected else "")
+            counts.append(_outside(pulse.effects))
         return Group(title, Text(""), bar, counts)
 
     def _agents(self) -> RenderableType:
@@ -163,6 +165,16 @@ class _Feed:
                 Text(line.verb, style=style), text,
             )  # fmt: skip
         yield table
+
+
+def _outside(effects: EffectsSeen) -> Text:
+    """Return what became of effects; each count stands for itself, so they are never added up."""
+    return Text.assemble(
+        "\neffects: ", f"{effects.proposed} proposed   ",
+        (f"{effects.waiting_for_approval} waiting for approval   ", "yellow" if effects.waiting_for_approval else ""),
+        f"{effects.applied} applied   ", (f"{effects.verified} verified   ", "green" if effects.verified else ""),
+        (f"{effects.denied} denied", "bold red" if effects.denied else ""),
+    )  # fmt: skip
 
 
 def _by_kind(agent: AgentStatistics) -> tuple[str, str]:

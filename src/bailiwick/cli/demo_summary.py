@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bailiwick.cli.output import duration
+from bailiwick.demo.effects import EffectsSeen
 from bailiwick.demo.pulse import Pulse
 from bailiwick.demo.running import DemoRun
-from bailiwick.demo.story import Story
+from bailiwick.demo.story import ORDERS_RULE, Story
 from bailiwick.packs.operations.blocked import BlockedBecause, Family
 
 _REASONS = 3
@@ -48,11 +49,41 @@ def print_summary(console: Console, run: DemoRun, pulse: Pulse, *, is_idle: bool
     console.print(f"deadlines  {sla.met} met, {sla.breached} missed, {sla.running} running")
     console.print(f"refused    {pulse.rejected} records{_reasons(run)}")
     if pulse.movement.parked:
-        console.print(f"waiting    {pulse.movement.parked} tasks wait for a person, an event or a later time")
+        console.print(f"waiting    {pulse.movement.parked} tasks wait for a person or an event")
+    if pulse.movement.later:
+        console.print(f"later      {pulse.movement.later} tasks have a later time, such as looks whether it worked")
+    print_effects(console, pulse.effects)
+
+
+def print_effects(console: Console, effects: EffectsSeen) -> None:
+    """Print what became of effects, each count for itself, and every rule that refused some."""
+    console.print("\n[bold]Outside[/] (at the forge that stands in for GitHub; each line counts for itself)\n")
+    told = (
+        ("proposed", effects.proposed, "by the agents, each with a reason and a decision"),
+        ("waiting for approval", effects.waiting_for_approval, "until a person says yes or no"),
+        ("applied", effects.applied, "sent, once"),
+        ("verified", effects.verified, "looked at afterwards, and there"),
+        ("denied", effects.denied, "by a rule or for want of a way"),
+        ("failed", effects.failed, "refused by the forge"),
+        ("unknown", effects.unknown, "a person has to look"),
+    )
+    for name, count, meaning in told:
+        if count or name not in ("failed", "unknown"):
+            console.print(Text.assemble(f"  {name:<21}", (f"{count:>4}", "bold"), (f"  {meaning}", "bright_black")))
+    for refusal in effects.refusals:
+        head = Text.assemble("\n  refused by ", (refusal.rule, "bold red"), f", {refusal.count} times")
+        console.print(head.append(f", such as {refusal.target.removeprefix('issue:')}: {refusal.reason}"))
 
 
 def print_next_steps(
-    console: Console, run: DemoRun, story: Story, folder: Path, *, url: str | None = None, key: str | None = None
+    console: Console,
+    run: DemoRun,
+    story: Story,
+    folder: Path,
+    *,
+    effects: EffectsSeen,
+    url: str | None = None,
+    key: str | None = None,
 ) -> None:
     """Print commands that show the most interesting of this run."""
     program = program_name()
@@ -62,6 +93,7 @@ def print_next_steps(
     for highlight in story.highlights():
         about = f"{why} " if (why := story.title(highlight.key)) else ""
         lines.append((f"{program} trace '{highlight.key}' {org}", f"{about}({highlight.why})"))
+    lines += _effect_commands(program, org, effects, is_served=url is not None)
     lines += [
         (f"{program} agents list {org}", "who did what, how well, how fast"),
         (f"{program} rejected list {org}", "records nobody could read, and why"),
@@ -73,6 +105,19 @@ def print_next_steps(
     console.print("\n[bold]Your own[/] (in a new terminal, or after: unset BAILIWICK_DATA_DIR)\n")
     own = [(f"{program} up", ""), (f"{program} import github FILE", ""), (f"{program} connect github OWNER/REPO", "")]
     _print_commands(console, own)
+
+
+def _effect_commands(program: str, org: str, effects: EffectsSeen, *, is_served: bool) -> list[tuple[str, str]]:
+    lines: list[tuple[str, str]] = []
+    refusal = next((one for one in effects.refusals if ORDERS_RULE in one.rule), None)
+    if refusal is not None:
+        about = f"why nothing went out for {refusal.target.removeprefix('issue:')}, whose text gives orders"
+        lines.append((f"{program} why {refusal.effect_id} {org}", about))
+    if effects.approval_id is not None:
+        lines.append((f"{program} approvals list {org}", f"the {effects.waiting_for_approval} that wait for a person"))
+        about = "your yes: " + ("it is sent at once" if is_served else f"it is sent by the next {program} demo --keep")
+        lines.append((f"{program} approvals approve {effects.approval_id} {org}", about))
+    return lines
 
 
 def blocked_lines(blocked: BlockedBecause) -> list[str]:

@@ -49,6 +49,12 @@ def demo_issue_lines(now: datetime) -> Iterator[bytes]:
     yield from (_with_times(bad, now) for bad in malformed)
 
 
+def demo_issue_documents(now: datetime | None = None) -> Iterator[JsonObject]:
+    """Yield the well-formed issues as `demo_issue_lines` does, as objects."""
+    for line in _stored_lines("issues.jsonl"):
+        yield _timed(orjson.loads(line), now or datetime.now(UTC))
+
+
 def demo_meter_rows(now: datetime) -> Iterator[MeterReading]:
     """Yield the last complete UTC day before ``now``, in time order, in kWh per 15 minutes.
 

@@ -17,6 +17,11 @@ def demo_settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"data_dir": root / "demo", "database_url": None})
 
 
+def with_forge(settings: Settings, place: str) -> Settings:
+    """Return the settings under which the forge at ``HOST:PORT`` may be called, and nothing else that is not public."""
+    return settings.model_copy(update={"outbound_allowed": place})
+
+
 def prepare_folder(folder: Path, *, keep: bool) -> bool:
     """Make the demo's folder ready and empty; with ``keep`` what is there stays. Says whether data was removed.
 

@@ -1,8 +1,9 @@
 """What the demo looks at while the agents work: what still moves, what became of the issues, how each agent did."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bailiwick.agents import AgentStatistics
+from bailiwick.demo.effects import EffectsSeen, effects_seen
 from bailiwick.installation import Installation
 from bailiwick.packs.operations.blocked import BlockedBecause, blocked_because
 from bailiwick.packs.operations.reader import IssueReader, SlaCounts
@@ -14,18 +15,20 @@ _MOVING = """
 select count(*) filter (where state in ('available', 'executing') and not is_paused) as at_work,
        count(*) filter (where state in ('scheduled', 'retryable', 'waiting') and not is_paused
                         and run_at <= now() + make_interval(secs => %(horizon)s)) as soon,
-       count(*) filter (where is_paused or wait_event is not null
-                        or run_at > now() + make_interval(secs => %(horizon)s)) as parked
+       count(*) filter (where is_paused or wait_event is not null) as parked,
+       count(*) filter (where not is_paused and wait_event is null
+                        and run_at > now() + make_interval(secs => %(horizon)s)) as later
 from tasks where organization_id = %(org)s"""
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """How many tasks move on by themselves within the horizon, and how many wait for a person or longer."""
+    """How many tasks move on by themselves within the horizon, wait for a person or an event, or for a later time."""
 
     at_work: int
     soon: int
     parked: int
+    later: int = 0
 
     @property
     def is_idle(self) -> bool:
@@ -45,6 +48,7 @@ class Pulse:
     sla: SlaCounts
     rejected: int
     blocked: BlockedBecause
+    effects: EffectsSeen = field(default_factory=EffectsSeen)
 
     @property
     def finished(self) -> int:
@@ -62,7 +66,7 @@ async def movement(installation: Installation, organization_id: str) -> Movement
     row = await installation.database.fetch_one(
         _MOVING, {"org": organization_id, "horizon": HORIZON_SECONDS}, organization_id=organization_id
     )
-    return Movement(0, 0, 0) if row is None else Movement(row["at_work"], row["soon"], row["parked"])
+    return Movement(0, 0, 0) if row is None else Movement(row["at_work"], row["soon"], row["parked"], row["later"])
 
 
 async def look(installation: Installation, organization_id: str) -> Pulse:
@@ -78,4 +82,5 @@ async def look(installation: Installation, organization_id: str) -> Pulse:
         sla=await issues.sla_counts(organization_id),
         rejected=await installation.rejections.count(organization_id),
         blocked=await blocked_because(installation.database, organization_id),
+        effects=await effects_seen(installation.database, organization_id),
     )

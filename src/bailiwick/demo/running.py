@@ -11,6 +11,8 @@ from typing import Any
 from bailiwick.connectors.importing import ImportReport
 from bailiwick.connectors.intake import RecordSource
 from bailiwick.demo.content import demo_issue_lines, demo_meter_rows
+from bailiwick.demo.forge_server import RunningForge
+from bailiwick.demo.outside import connect_outside
 from bailiwick.demo.pulse import look, movement
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
@@ -54,6 +56,10 @@ class DemoRun:
         """How long the run has lasted."""
         return time.monotonic() - self._began
 
+    async def prepare(self, forge: RunningForge) -> None:
+        """Connect the forge that stands in for GitHub, and put the demo's policy in force."""
+        await connect_outside(self.installation, self.organization.id, forge)
+
     async def feed(self) -> Fed:
         """Bring in the demo's issues, malformed ones among them, and a day of meter readings."""
         now = datetime.now(UTC)
@@ -72,7 +78,7 @@ class DemoRun:
         """
         try:
             async with asyncio.timeout(timeout_seconds):
-                if not await self.installation.event_reader.counts(self.organization.id):
+                if "issue.opened" not in await self.installation.event_reader.counts(self.organization.id):
                     await self.feed()
                 await self._until_idle()
                 with suppress(NotFoundError):
@@ -116,7 +122,9 @@ class DemoRun:
             },
             "rejected": pulse.rejected,
             "rejections": [{"line": line, "reason": reason} for line, reason in fed.rejected] if fed else [],
+            "effects": pulse.effects.to_json(),
             "waiting_for_people": pulse.movement.parked,
+            "waiting_for_later": pulse.movement.later,
             "is_idle": is_idle,
             "wall_seconds": round(self.seconds, 3),
         }

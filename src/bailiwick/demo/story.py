@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from bailiwick.events import Event
 
+ORDERS_RULE = "orders-to-agents"
+"""The rule of the built-in ceiling about texts that give orders to agents."""
+
 Tone = Literal["plain", "good", "notice", "alarm", "quiet"]
 
 
@@ -46,9 +49,10 @@ class Story:
         if teller is None:
             return None
         verb, text, tone = teller(event.payload)
-        self._remember(event)
-        subject = event.key or ""
-        return Line(event.recorded_at, subject.rpartition("#")[2] or subject, event.key, verb, text, tone)
+        key = _key(event)
+        self._remember(event, key)
+        subject = key or ""
+        return Line(event.recorded_at, subject.rpartition("#")[2] or subject, key, verb, text, tone)
 
     def title(self, key: str | None) -> str:
         """Return the title of an issue, empty if it is unknown."""
@@ -61,22 +65,47 @@ class Story:
             reasons.setdefault(highlight.key, []).append(highlight.why)
         return [Highlight(key, "; ".join(whys)) for key, whys in reasons.items()]
 
-    def _remember(self, event: Event) -> None:
+    def _remember(self, event: Event, key: str | None) -> None:
         payload = event.payload
+        is_refused = event.type == "effect.declined" and ORDERS_RULE in str(payload.get("reason", ""))
         found = {
             "urgent": (event.type == "issue.classified" and payload.get("priority") == "P0", "the most urgent one"),
             "injection": (bool(payload.get("set_aside")), "its text tries to give orders to the agents"),
+            "refused": (is_refused, f"what was to go out for it is refused by {ORDERS_RULE}"),
             "late": (event.type in ("sla.breached", "emergency.declared"), "it missed its deadline"),
             "at risk": (event.type == "sla.at_risk", "its deadline is near"),
             "copy": (event.type == "issue.duplicate_found", "reported twice in different words"),
             "failed gate": (event.type == "issue.gated" and bool(payload.get("failed")), "a quality gate refused"),
         }
         for sort, (is_so, why) in found.items():
-            if is_so and event.key is not None:
-                self._highlights.setdefault(sort, Highlight(event.key, why))
+            if is_so and key is not None:
+                self._highlights.setdefault(sort, Highlight(key, why))
+
+
+def _key(event: Event) -> str | None:
+    """Return the issue or meter that an event is about; of an effect that is its target."""
+    target = event.payload.get("target")
+    return str(target).removeprefix("issue:") if event.type.startswith("effect.") else event.key
 
 
 _Told = tuple[str, str, Tone]
+
+
+def _proposed(payload: Mapping[str, Any]) -> _Told:
+    if payload["state"] == "awaiting":
+        return "asks", f"{payload['tool']} waits for a person's yes", "notice"
+    return "may", f"{payload['tool']} is allowed", "quiet"
+
+
+def _declined(payload: Mapping[str, Any]) -> _Told:
+    return "refused", f"{payload['tool']}: {payload['reason']}", "alarm"
+
+
+def _did(verb: str, text: str, tone: Tone) -> Callable[[Mapping[str, Any]], _Told]:
+    def tell(payload: Mapping[str, Any]) -> _Told:
+        return verb, f"{payload['tool']} {text}", tone
+
+    return tell
 
 
 def _classified(payload: Mapping[str, Any]) -> _Told:
@@ -133,5 +162,12 @@ _TELLERS: Mapping[str, Callable[[Mapping[str, Any]], _Told]] = {
     "sla.at_risk": _settled("at risk", "alarm"),
     "sla.breached": _settled("late", "alarm"),
     "emergency.declared": _settled("emergency", "alarm"),
+    "effect.proposed": _proposed,
+    "effect.declined": _declined,
+    "effect.applied": _did("applied", "is carried out", "plain"),
+    "effect.verified": _did("verified", "was seen to stand", "good"),
+    "effect.refuted": _did("refuted", "does not stand", "alarm"),
+    "effect.failed": _did("failed", "failed", "alarm"),
+    "effect.unknown": _did("unknown", "broke off: a person has to look", "alarm"),
     "meter.anomaly_found": lambda p: (p["kind"], p["detail"], "notice"),
 }

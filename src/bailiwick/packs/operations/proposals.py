@@ -1,7 +1,7 @@
 """What a result asks to have done outside: labels and a comment, in a task of their own that may wait for people."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -96,15 +96,13 @@ def effects_of(wanted: Proposals, said: Sequence[dict[str, Any]] = ()) -> list[E
     labels = [label for label in wanted.labels if label not in given]
     found: list[Effect] = []
     if labels:
-        found.append(_effect(ADD_LABELS, {**issue, "labels": labels}, reason, "the labels are still there"))
+        # Seen at once whether they are there, and that is all there is to expect of them.
+        found.append(Effect(ADD_LABELS, {**issue, "labels": labels}, reason))
     comment = {**issue, "body": wanted.comment}
     if wanted.comment and {"tool": COMMENT, "arguments": comment} not in said:
-        found.append(_effect(COMMENT, comment, reason, "the comment is still there"))
+        stands = Expectation(STANDS, "the comment is still there after a day", DAY_SECONDS)
+        found.append(Effect(COMMENT, comment, reason, expectation=stands))
     return found
-
-
-def _effect(tool: Literal["github.add_labels", "github.comment"], arguments: Any, reason: str, claim: str) -> Effect:
-    return Effect(tool, arguments, reason, expectation=Expectation(STANDS, f"{claim} after a day", DAY_SECONDS))
 
 
 def _not_reopened(key: str) -> Expectation:

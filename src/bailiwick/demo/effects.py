@@ -1,0 +1,74 @@
+"""What became of the effects that agents proposed, and which rules refused some of them."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bailiwick.storage import Database
+
+# Each count stands for itself: what was verified was applied before, and what was applied was proposed.
+_COUNTS = """
+select count(*) as proposed,
+       count(*) filter (where state = 'awaiting') as waiting_for_approval,
+       count(*) filter (where ended_at is not null and began_at is not null
+                        and state not in ('failed', 'unknown')) as applied,
+       count(*) filter (where state = 'verified') as verified,
+       count(*) filter (where state = 'declined') as denied,
+       count(*) filter (where state = 'failed') as failed,
+       count(*) filter (where state = 'unknown') as unknown
+from effects where organization_id = %(org)s and reverts is null"""
+
+_REFUSALS = """
+select coalesce(d.rule, 'no way out') as rule, coalesce(d.reason, e.problem) as reason, count(*)::int as count,
+       min(e.target) as target, (array_agg(e.id order by e.id))[1] as effect_id
+from effects e left join decisions d on d.id = e.decision_id
+where e.organization_id = %(org)s and e.state = 'declined'
+group by 1, 2 order by 3 desc, 1 limit 10"""
+
+_WAITING = """
+select e.approval_id, e.target from effects e
+where e.organization_id = %(org)s and e.state = 'awaiting' order by e.id limit 1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Effects that one rule refused: how many, why, and one of them."""
+
+    rule: str
+    reason: str
+    count: int
+    target: str
+    effect_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectsSeen:
+    """Counts that are never summed, the refusals, and one approval that waits, with its target."""
+
+    proposed: int = 0
+    waiting_for_approval: int = 0
+    applied: int = 0
+    verified: int = 0
+    denied: int = 0
+    failed: int = 0
+    unknown: int = 0
+    refusals: tuple[Refusal, ...] = ()
+    approval_id: str | None = None
+    approval_target: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts and refusals as the demo's document shows them."""
+        return asdict(self)
+
+
+async def effects_seen(database: Database, organization_id: str) -> EffectsSeen:
+    """Return what became of an organization's effects; three short reads."""
+    parameters = {"org": organization_id}
+    counts = await database.fetch_one(_COUNTS, parameters, organization_id=organization_id)
+    refusals = await database.fetch_all(_REFUSALS, parameters, organization_id=organization_id)
+    waiting = await database.fetch_one(_WAITING, parameters, organization_id=organization_id)
+    return EffectsSeen(
+        **(counts or {}),
+        refusals=tuple(Refusal(**row) for row in refusals),
+        approval_id=None if waiting is None else waiting["approval_id"],
+        approval_target=None if waiting is None else waiting["target"],
+    )
