@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import httpx
+
 from bailiwick.api.serving import claim_port
 from bailiwick.installation import Installation, Settings
 from bailiwick.kernel.errors import BailiwickError
@@ -124,11 +126,22 @@ def _port(settings: Settings) -> Check:
     try:
         claim_port(settings.host, settings.port).close()
     except BailiwickError as error:
-        return Check(
-            "port", "warn", str(error),
-            "if that is your running `bailiwick up`, all is well; otherwise choose another with BAILIWICK_PORT",
-        )  # fmt: skip
+        if _is_bailiwick(where):
+            return Check("port", "ok", f"a running `bailiwick up` answers on {where}")
+        return Check("port", "warn", str(error), "choose another with BAILIWICK_PORT, or stop what listens there")
     return Check("port", "ok", f"{where} is free")
+
+
+def _is_bailiwick(where: str) -> bool:
+    """Tell whether what listens there answers as ours does, with or without TLS."""
+    for scheme in ("http", "https"):
+        try:
+            # The certificate is not what is asked about.
+            answer = httpx.get(f"{scheme}://{where}/healthz", timeout=2, verify=False, trust_env=False)  # noqa: S501
+            return answer.json() == {"status": "alive"}
+        except (httpx.HTTPError, ValueError):
+            continue
+    return False
 
 
 async def _server(installation: Installation) -> Check:

@@ -1,6 +1,10 @@
 """Listings and changes, on a database where no worker runs."""
 
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
 
 from tests.integration.cli.conftest import Command
 
@@ -88,6 +92,37 @@ def test_listings_show_tables_without_colour_codes_in_a_pipe(bailiwick: Command)
         assert ran.code == 0
         assert "\x1b" not in ran.out
     assert task_id in bailiwick("tasks", "list").out
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """A server whose every answer is one document."""
+
+    document = b"{}"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", str(len(self.document)))
+        self.end_headers()
+        self.wfile.write(self.document)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("document", "state"), [(b'{"status":"alive"}', "ok"), (b"hello", "warn")])
+def test_doctor_tells_its_own_server_from_anothers(
+    bailiwick: Command, monkeypatch: pytest.MonkeyPatch, document: bytes, state: str
+):
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Answers,), {"document": document})) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            monkeypatch.setenv("BAILIWICK_PORT", str(server.server_port))
+            checks = bailiwick("doctor", "--json").document["checks"]
+        finally:
+            server.shutdown()
+            thread.join()
+    assert [check["state"] for check in checks if check["name"] == "port"] == [state]
 
 
 def test_doctor_finds_a_missing_worker_and_a_missing_database(bailiwick: Command, monkeypatch):
