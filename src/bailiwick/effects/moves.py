@@ -11,12 +11,13 @@ from bailiwick.authority.budgets import Budgets
 from bailiwick.effects.expecting import expect
 from bailiwick.effects.facts import EffectMoved
 from bailiwick.effects.model import Verdict
-from bailiwick.effects.record import EffectRecord
+from bailiwick.effects.record import COLUMNS, EffectRecord, effect_of
 from bailiwick.events import EventLog, NewEvent
 from bailiwick.kernel.documents import MAX_RESULT_BYTES, encode
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
-from bailiwick.tasks.acting import EffectState
+from bailiwick.storage.database import trusted
+from bailiwick.tasks.acting import DONE_STATES, EffectState
 from bailiwick.telemetry.redacting import redacted, redacted_json
 
 _MAX_PROBLEM = 2000
@@ -63,21 +64,17 @@ class Moves:
         return "moved" if row is None else str(row["answer"])
 
     async def end(self, effect: EffectRecord, ending: Ending, *, fence: int | None) -> bool:
-        """Record what came of a call; what is expected of it is set up, what it takes back is marked.
+        """Record what came of a call; what is expected of it is set up.
 
         Without a ``fence`` only where the effect's task is over.
         """
-        is_inverse = ending.state == "applied" and effect.reverts is not None
 
         async def write(connection: Connection) -> None:
             await self._settle_budgets(effect, ending.state, connection)
             if ending.state == "applied":
                 await expect(effect, connection)
             await self.tell(effect, ending.state, ending.problem or effect.reason, connection)
-            actor = actor_of(effect)
-            await self._record(effect, ending.state, actor, ending.problem, connection)
-            if is_inverse:
-                await self._record_reverted(effect, actor, connection)
+            await self._record(effect, ending.state, actor_of(effect), ending.problem, connection)
             await _must(
                 connection,
                 "select effect_end(%s, %s, %s, %s::jsonb, %s, %s::jsonb, %s) as done",
@@ -86,8 +83,6 @@ class Moves:
                     None if ending.undo is None else kept(ending.undo), ending.undo_seconds,
                 ),
             )  # fmt: skip
-            if is_inverse:
-                await _must(connection, "select effect_revert(%s, %s) as done", (effect.reverts, effect.id))
 
         return await self._together(effect, write)
 
@@ -137,7 +132,10 @@ class Moves:
     async def judge(
         self, effect: EffectRecord, verdict: Verdict, *, is_final: bool = True, connection: Connection
     ) -> bool:
-        """Keep what was seen of an applied effect; where that is final, it is the verdict."""
+        """Keep what was seen of an applied effect; where that is final, it is the verdict.
+
+        Then what it takes back is marked, unless its own work does not stand.
+        """
         seen = {"at": datetime.now(UTC).isoformat(), "outcome": verdict.outcome, "evidence": verdict.evidence}
         cursor = await connection.execute(
             "select effect_judge(%s, %s, %s::jsonb) as done",
@@ -150,6 +148,8 @@ class Moves:
             await self.tell(effect, verdict.outcome, "", connection)
             for hear in self.judged:
                 await hear(effect, verdict, connection)
+            if verdict.outcome != "refuted":
+                await self._revert(effect, connection)
         return True
 
     async def see(self, effect: EffectRecord, verdict: Verdict, *, is_final: bool) -> bool:
@@ -210,12 +210,22 @@ class Moves:
         act = Act(effect.organization_id, f"effect.{what}", actor, f"effect:{effect.id}", after=bound, reason=reason)
         await self._audit.record(act, connection=connection)
 
-    async def _record_reverted(self, inverse: EffectRecord, actor: Actor, connection: Connection) -> None:
+    async def _revert(self, inverse: EffectRecord, connection: Connection) -> None:
+        """Mark what an inverse takes back; nothing happens where it was taken back before, or never was outside."""
+        cursor = await connection.execute(
+            trusted(f"select {COLUMNS} from effects where id = %s and state = any(%s) for no key update"),
+            (inverse.reverts, list(DONE_STATES)),
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            return
+        await self.tell(effect_of(row), "reverted", inverse.reason, connection)
         act = Act(
-            inverse.organization_id, "effect.reverted", actor, f"effect:{inverse.reverts}",
+            inverse.organization_id, "effect.reverted", actor_of(inverse), f"effect:{inverse.reverts}",
             after={"by": inverse.id}, reason=inverse.reason,
         )  # fmt: skip
         await self._audit.record(act, connection=connection)
+        await _must(connection, "select effect_revert(%s, %s) as done", (inverse.reverts, inverse.id))
 
 
 def budget_key(effect_id: str) -> str:

@@ -26,12 +26,12 @@ select {COLUMNS} from effects
 where organization_id = %(org)s and task_id = %(task)s and seq >= %(step)s and effect_class <> 'read'
   and state not in ('declined', 'failed', 'proposed', 'awaiting')
 order by seq desc, id desc limit 1000"""
-# What other runs did to a target since, unless it only took back what this run did.
+# What other runs did to a target since, unless it only took back what came after this effect.
 _BUILT_UPON = """
 select e.id, e.task_id, e.tool from effects e
 where e.organization_id = %(org)s and e.target = %(target)s and e.id > %(id)s and e.task_id <> %(task)s
   and e.effect_class <> 'read' and e.state = any(%(standing)s)
-  and not exists (select from effects o where o.id = e.reverts and o.task_id = %(task)s)
+  and not exists (select from effects o where o.id = e.reverts and (o.task_id = %(task)s or o.id > %(id)s))
 order by e.id limit 1"""
 _CHILDREN = """
 select distinct e.task_id from effects e

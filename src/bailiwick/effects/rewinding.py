@@ -11,11 +11,9 @@ from bailiwick.effects.ledger import Effects
 from bailiwick.effects.registry import ToolRegistry
 from bailiwick.effects.rewind_plan import PlannedUndo, RewindPlan, RewindPlanning
 from bailiwick.kernel.errors import ConflictError
-from bailiwick.kernel.labels import is_untrusted
 from bailiwick.storage import Database
 from bailiwick.tasks import NewTask, RetryPolicy, Run, TaskKind, TaskQueue
 from bailiwick.tasks.acting import Acted, Effect
-from bailiwick.tasks.model import Labelled
 from bailiwick.tasks.reader import TaskReader
 
 KIND = "run.rewind"
@@ -154,9 +152,7 @@ class Rewinding:
         plan = await self.plan(organization_id, wanted)
         return [asdict(one) for one in plan.undos if one.prospect != "reverted"]
 
-    async def _looked(
-        self, organization_id: str, entry: dict[str, Any], wanted: RewindPayload
-    ) -> Labelled[dict[str, Any]]:
+    async def _looked(self, organization_id: str, entry: dict[str, Any], wanted: RewindPayload) -> dict[str, Any]:
         """Look again, right before it is taken back: inverses have done their part, and others may have theirs."""
         effect = await self._effects.get(organization_id, entry["effect_id"])
         looked = await self._planning.look(effect)
@@ -168,8 +164,7 @@ class Rewinding:
             why = f"rewind of run {wanted.run} to step {wanted.to_step}: takes back {effect.tool} on {effect.target}"
             said = f"; {wanted.reason}" if wanted.reason else ""
             found["inverse"] = {**effect.undo, "reason": (why + said)[:2000]}
-        # What it restores may be text from outside, as what it did was made of such.
-        return Labelled(found, [label for label in effect.labels if is_untrusted([label])])
+        return found
 
     async def _key(self, organization_id: str, run_id: str) -> str:
         """Return the key of a run's next rewind: two that begin at once are one, a later one is another."""
