@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import pytest
 
 from bailiwick.events import EventType, NewEvent
+from bailiwick.storage.database import trusted
 from bailiwick.tasks import DiscardTask, Labelled, NewTask, RetryPolicy, Run, TaskKind
 from bailiwick.tasks.reader import TaskReader
 from bailiwick.tasks.scheduler import Scheduler
@@ -271,3 +273,19 @@ async def test_an_event_that_came_before_the_wait_teaches_as_well(engine: Engine
     await engine.ended(await engine.add("work", labels=ANNA))
     # What a run tells it need not have learned; what it is told it has.
     assert seen == [ANNA, ANNA, ANNA | MAIL]
+
+
+@pytest.mark.parametrize("table", ["events", "tasks", "finished_tasks", "steps"])
+async def test_the_database_takes_no_label_away(engine: Engine, table: str) -> None:
+    Programs(engine, (Call("labelled step", MAIL), Call("publish", GITHUB)))
+    await engine.work()
+    await engine.ended(await engine.add("program", labels=ANNA))
+    await engine.add("program", labels=ANNA, delay_seconds=3600)
+    async with engine.database.transaction(engine.organization_id) as connection:
+        # To join more is no matter; what is gone would be.
+        more = await connection.execute(trusted(f"update {table} set labels = labels || %s"), (["untrusted:chat"],))
+        assert more.rowcount > 0
+    for labels in (None, [], ["untrusted:chat"]):
+        with pytest.raises(psycopg.errors.CheckViolation, match="never taken away"):
+            async with engine.database.transaction(engine.organization_id) as connection:
+                await connection.execute(trusted(f"update {table} set labels = %s"), (labels,))
