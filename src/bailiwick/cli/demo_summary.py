@@ -116,7 +116,11 @@ def _effect_commands(program: str, org: str, effects: EffectsSeen, *, is_served:
     if effects.approval_id is not None:
         lines.append((f"{program} approvals list {org}", f"the {effects.waiting_for_approval} that wait for a person"))
         about = "your yes: " + ("it is sent at once" if is_served else f"it is sent by the next {program} demo --keep")
-        lines.append((f"{program} approvals approve {effects.approval_id} {org}", about))
+        approve = f"approvals approve {effects.approval_id} --digest {effects.approval_digest}"
+        lines.append(
+            (f"{program} approvals show {effects.approval_id} {org}", "one of them: what would be sent, and why")
+        )
+        lines.append((f"{program} {approve} {org}", about))
     return lines
 
 

@@ -25,6 +25,7 @@ app = typer.Typer(no_args_is_help=True)
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The issue, by its key such as owner/name#7, or id.")]
 _STYLES = {"done": "green", "in-progress": "bold cyan", "blocked": "yellow", "failed": "bold red", "error": "bold red"}
+_MAX_WHAT = 60
 _HELD = (
     "select 1 as one from tasks where organization_id = %s and wait_event = 'issue.released' and wait_key = %s limit 1"
 )
@@ -109,7 +110,7 @@ def show(key: Key, org: Org = HOME, as_json: AsJson = False) -> None:
     print_table(
         ("at", "tool", "state", "what", "why not"),
         (
-            (one["at"], one["tool"], one["state"], _plain(_what(one["arguments"])), one["problem"])
+            (one["at"], one["tool"], one["state"], _what(one["arguments"]), one["problem"])
             for one in found.proposed_effects
         ),
         empty="no effects", title="\neffects (bailiwick why EFFECT-ID tells who decided)",
@@ -208,10 +209,11 @@ def _status(status: str) -> Text:
     return Text(status, style=_STYLES.get(status, ""))
 
 
-def _what(arguments: dict[str, Any]) -> object:
-    """Return what is done to the issue, without saying which issue again."""
-    told = {name: value for name, value in arguments.items() if name not in ("repository", "number")}
-    return next(iter(told.values())) if len(told) == 1 else told
+def _what(arguments: dict[str, Any]) -> str:
+    """Return in one line what is done to the issue, without saying which issue again."""
+    told = [_plain(value) for name, value in arguments.items() if name not in ("repository", "number")]
+    line = " ".join(" ".join(told).split())
+    return line if len(line) <= _MAX_WHAT else f"{line[: _MAX_WHAT - 1]}…"
 
 
 def _plain(value: Any) -> str:

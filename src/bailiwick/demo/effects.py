@@ -25,7 +25,7 @@ where e.organization_id = %(org)s and e.state = 'declined'
 group by 1, 2 order by 3 desc, 1 limit 10"""
 
 _WAITING = """
-select e.approval_id, e.target from effects e
+select e.approval_id, e.target, e.digest from effects e
 where e.organization_id = %(org)s and e.state = 'awaiting' order by e.id limit 1"""
 
 
@@ -42,7 +42,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class EffectsSeen:
-    """Counts that are never summed, the refusals, and one approval that waits, with its target."""
+    """Counts that are never summed, the refusals, and one approval that waits, with its target and digest."""
 
     proposed: int = 0
     waiting_for_approval: int = 0
@@ -54,6 +54,7 @@ class EffectsSeen:
     refusals: tuple[Refusal, ...] = ()
     approval_id: str | None = None
     approval_target: str | None = None
+    approval_digest: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts and refusals as the demo's document shows them."""
@@ -71,4 +72,5 @@ async def effects_seen(database: Database, organization_id: str) -> EffectsSeen:
         refusals=tuple(Refusal(**row) for row in refusals),
         approval_id=None if waiting is None else waiting["approval_id"],
         approval_target=None if waiting is None else waiting["target"],
+        approval_digest=None if waiting is None else waiting["digest"],
     )
