@@ -15,6 +15,7 @@ from bailiwick.authority import Authority, Policies
 from bailiwick.authority.approvals import Approvals
 from bailiwick.authority.approvals.signing import Signing
 from bailiwick.authority.autonomy import Autonomy
+from bailiwick.authority.autonomy.standing import Standings
 from bailiwick.authority.budgets import Budgets
 from bailiwick.connectors.connections import Connections
 from bailiwick.connectors.intake import Intake
@@ -57,6 +58,7 @@ from bailiwick.orchestrator.auditing import event_of
 from bailiwick.orchestrator.quotas import QuotaTeller
 from bailiwick.outbound import AllowList
 from bailiwick.outcomes import Expecting, Outcomes
+from bailiwick.outcomes.reporting import OutcomeReports
 from bailiwick.privacy import Privacy
 from bailiwick.replay.exporting import RunExporter
 from bailiwick.replay.rehearsals import Rehearsals
@@ -287,6 +289,7 @@ class Installation:
         self.authority = Authority(self.database, self.policies, consents=self.privacy.consents.is_granted)
         self.authority.knows_tool = self.registry.tools.knows
         self.autonomy = Autonomy(self.database, self.audit, self.events, self.registry.agent_versions)
+        self.standings = Standings(self.database)
         self.authority.levels = self.autonomy
         self.budgets = Budgets(self.database, self.events, self.audit)
         self.approvals = Approvals(self.database, self.events, self.audit, Toolbox(self.registry.tools))
@@ -300,6 +303,7 @@ class Installation:
             agent_of=rewinder_of(self.directory),
         )  # fmt: skip
         self.outcomes = Outcomes(self.database, self.effects, self.events, self.audit)
+        self.outcome_reports = OutcomeReports(self.database)
 
     def acting(self) -> EffectActing:
         """Return who carries out the effects of runs."""

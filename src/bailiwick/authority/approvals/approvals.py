@@ -29,6 +29,7 @@ from bailiwick.authority.model import EffectClass, Proposal
 from bailiwick.events import EventLog
 from bailiwick.identity.factors.passkeys import PasskeyOptions
 from bailiwick.kernel.clock import Clock, SystemClock
+from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database
@@ -254,6 +255,7 @@ class Approvals(Asking):
             return saying
         if saying.arguments is None:
             raise InvalidInputError("an edit brings the arguments it wants instead")
+        encode(dict(saying.arguments), what="the arguments of an edit")
         arguments = self._toolbox.checked(approval.tool, saying.arguments)
         if arguments == approval.arguments:
             raise InvalidInputError("these are the arguments that are asked about; approve or reject them")
@@ -326,6 +328,7 @@ def _user_of(answerer: Answerer) -> str:
 
 
 def _rule_statement(approval: ApprovalRecord, rule: NewRule) -> Statement:
+    encode(rule.document(), what="a rule")
     return Statement(approval.organization_id, approval.id, approval.digest, "remember", rule.document())
 
 

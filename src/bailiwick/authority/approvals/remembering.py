@@ -15,6 +15,7 @@ from bailiwick.authority.approvals.errors import NoApproverError
 from bailiwick.authority.approvals.model import Answerer, ApprovalRecord
 from bailiwick.authority.model import Proposal
 from bailiwick.kernel.clock import Clock
+from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database
@@ -111,7 +112,7 @@ class RememberedRules:
             "approval": approval.id, "tool": approval.tool, "target": approval.target,
             "agent": None if wanted.any_agent else approval.agent_id,
             "price": approval.price if wanted.max_price is None else wanted.max_price,
-            "bounds": orjson.dumps(wanted.document()["bounds"]).decode(), "roles": approval.roles,
+            "bounds": encode(wanted.document()["bounds"], what="bounds").decode(), "roles": approval.roles,
             "by": answerer.word, "by_name": answerer.actor.name,
             "proof": None if proof is None else orjson.dumps(proof).decode(), "ends": wanted.ends_at,
         }  # fmt: skip

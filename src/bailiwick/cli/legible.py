@@ -1,0 +1,27 @@
+"""Texts that outsiders may have written, shown so that every character is seen and none does anything."""
+
+import unicodedata
+
+import orjson
+
+# Control characters, invisible ones, those that turn the direction of writing, and what is nothing at all.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def legible(text: str) -> str:
+    """Return a text on one line with everything escaped that a terminal would hide, obey or turn around."""
+    return "".join(_shown(character) for character in text)
+
+
+def legible_document(value: object) -> str:
+    """Return a JSON document, each line of it legible."""
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
+    return "\n".join(legible(line) for line in text.split("\n"))
+
+
+def _shown(character: str) -> str:
+    # Spaces other than the common one look like it, and are none.
+    is_odd_space = character != " " and unicodedata.category(character) == "Zs"
+    if is_odd_space or unicodedata.category(character) in _HIDDEN:
+        return f"\\u{{{ord(character):x}}}"
+    return "\\\\" if character == "\\" else character
