@@ -1,5 +1,8 @@
 """A worker dies at each boundary of an effect's life: the effect is done once, or a person is asked; never twice."""
 
+import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -7,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.acting import PERSON, ActingEngine, StopAt, act_once
+
+ROOT = Path(__file__).parents[3]
 
 BOUNDARIES = (
     "observe", "propose:unjournaled", "propose:journaled", "before", "after", "verify", "apply:unjournaled",
@@ -119,4 +124,25 @@ async def test_a_worker_that_wakes_too_late_writes_nothing(
     )
     ended = await engine.ended(task)
     assert (ended["result"]["state"], times_done(tmp_path, effect.id)) == ("verified", 1)
+    assert await engine.audited(effect.id) == ["effect.applied"]
+
+
+@pytest.mark.parametrize("boundary", ["propose:unjournaled", "before", "after", "verify", "apply:unjournaled"])
+async def test_a_process_that_is_killed_there_changes_nothing_of_that(
+    stack: AsyncExitStack, login_url: str, tmp_path: Path, boundary: str
+) -> None:
+    """The same with SIGKILL: the lease lapses by itself, another process takes over."""
+    engine = await stack.enter_async_context(ActingEngine(login_url, tmp_path, lease_seconds=1.0))
+    engine.handles("act", act_once)
+    await engine.employ()
+    task = await engine.act("folder.append")
+    victim = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.support.acting_process", login_url, str(tmp_path), boundary, cwd=ROOT
+    )
+    assert await victim.wait() == -signal.SIGKILL
+    await engine.work()
+    ended = await engine.ended(task, seconds=30)
+    assert (ended["result"]["state"], ended["recoveries"]) == ("verified", 1)
+    effect = await engine.effect_of(task)
+    assert times_done(tmp_path, effect.id) == 1
     assert await engine.audited(effect.id) == ["effect.applied"]
