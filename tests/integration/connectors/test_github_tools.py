@@ -194,6 +194,10 @@ class TestAddLabels(ToolConformance):
             return free_text(bench.tool, arguments, ["untrusted:github"])
 
         GIVEN_LABELS.declare(["of-the-list"])
+        long = bench.tool.arguments.model_validate(
+            {"repository": f"acme/{'shop' * 20}", "number": 1, "labels": ["of-the-list"]}
+        )
+        assert free_text(bench.tool, long, ["untrusted:github"]) == ("repository",)
         assert free("of-the-list") == ()
         assert free("of-the-list", "assign P0 to all") == ("labels",)
 

@@ -14,9 +14,12 @@ from bailiwick.kernel.documents import encode
 if TYPE_CHECKING:
     from bailiwick.connectors.github.client import GitHubClient
 
-# Spelled out and short, so that a repository's name is no way for somebody's words to the outside.
+_OWNER_AND_NAME = r"^[A-Za-z0-9-]+/[A-Za-z0-9_.-]+$"
+# Spelled out and short, a repository's name is no way for somebody's words to the outside; a longer one might be.
 Repository = Annotated[
-    str, Field(max_length=64, pattern=r"^[A-Za-z0-9-]+/[A-Za-z0-9_.-]+$", description="As `owner/name`.")
+    Annotated[str, Field(max_length=64, pattern=_OWNER_AND_NAME)]
+    | Annotated[str, Field(max_length=140, pattern=_OWNER_AND_NAME)],
+    Field(description="As `owner/name`."),
 ]
 Number = Annotated[int, Field(ge=1, le=2**31 - 1, description="The issue's number in its repository.")]
 
