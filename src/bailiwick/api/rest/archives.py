@@ -33,6 +33,7 @@ async def export_run(
     organization: Tenant,
     actor: Acting,
     task_id: TaskId,
+    *,
     people: Annotated[
         bool, Query(description="Leave names and addresses of people in it; secrets never are.", examples=[False])
     ] = False,

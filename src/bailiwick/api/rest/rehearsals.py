@@ -35,9 +35,6 @@ class RehearsalRequest(Body):
     """Over which runs, and how much worse is still allowed."""
 
     kind: str | None = Field(default=None, max_length=200, description="Only runs of this kind of task.")
-    agent: str | None = Field(
-        default=None, min_length=1, max_length=200, description="Only this agent's, by id or name."
-    )
     since: Moment | None = Field(default=None, description="From this moment on.", examples=["2026-11-20T09:30:00Z"])
     until: Moment | None = Field(default=None, description="Before this moment.", examples=["2026-11-21T09:30:00Z"])
     runs: int = Field(default=200, ge=1, le=_MAX_RUNS, description="How many at most, the newest first.")
@@ -55,6 +52,9 @@ class RehearsalRequest(Body):
 class PolicyRehearsalRequest(RehearsalRequest):
     """A policy to try."""
 
+    agent: str | None = Field(
+        default=None, min_length=1, max_length=200, description="Only this agent's, by id or name."
+    )
     policy: str = Field(max_length=MAX_CHARACTERS, description="The policy as YAML.", examples=["rules: []"])
 
 
@@ -123,14 +123,14 @@ async def rehearse_policy(platform: Platform, organization: Tenant, wanted: Poli
     `is_passed` is false where it does worse than allowed: lets through unasked
     what people rejected, what did not work or what a rule refused, or forbids what worked.
     """
-    selection = await _selection(platform, organization.id, wanted)
+    selection = await _selection(platform, organization.id, wanted, wanted.agent)
     return _view(await platform.rehearsals.policy(organization.id, wanted.policy, selection), wanted.bounds)
 
 
 @router.post("/level", summary="Rehearse a level", responses=problems(404), dependencies=[Needs("autonomy:read")])
 async def rehearse_level(platform: Platform, organization: Tenant, wanted: LevelRehearsalRequest) -> RehearsalView:
     """Make an agent's recorded decisions again as if it had another level of autonomy; nothing is changed."""
-    selection = await _selection(platform, organization.id, wanted)
+    selection = await _selection(platform, organization.id, wanted, wanted.agent)
     assert selection.agent_id is not None
     found = await platform.rehearsals.level(
         organization.id, selection.agent_id, wanted.effect_class, wanted.level, selection
@@ -138,9 +138,11 @@ async def rehearse_level(platform: Platform, organization: Tenant, wanted: Level
     return _view(found, wanted.bounds)
 
 
-async def _selection(platform: Platform, organization_id: str, wanted: RehearsalRequest) -> Selection:
-    agent = None if wanted.agent is None else await platform.directory.get(organization_id, wanted.agent)
-    return Selection(wanted.kind, None if agent is None else agent.id, wanted.since, wanted.until, wanted.runs)
+async def _selection(
+    platform: Platform, organization_id: str, wanted: RehearsalRequest, agent: str | None
+) -> Selection:
+    found = None if agent is None else await platform.directory.get(organization_id, agent)
+    return Selection(wanted.kind, None if found is None else found.id, wanted.since, wanted.until, wanted.runs)
 
 
 def _view(found: Rehearsal, bounds: Bounds) -> RehearsalView:
