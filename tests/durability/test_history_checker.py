@@ -134,7 +134,7 @@ async def test_a_sound_engine_breaks_no_promise(stage: Stage, scenario: str) -> 
     assert await stage.violations() == []
 
 
-_KEPT = "               g.inserted_at, g.started_at\n        from gone g"
+_KEPT = "               g.inserted_at, g.started_at, g.labels, g.learned\n        from gone g"
 
 
 @pytest.mark.parametrize(
