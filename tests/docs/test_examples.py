@@ -34,7 +34,7 @@ def test_the_computed_examples_of_a_page_are_right(page: Path) -> None:
 
 
 def test_every_example_has_a_language_we_know() -> None:
-    known = {"", "console", "csv", "json", "mermaid", "pycon", "python", "sh", "sql", "toml"}
+    known = {"", "console", "csv", "json", "mermaid", "pycon", "python", "sh", "sql", "toml", "yaml"}
     unknown = {f"{name_of(page)}:{block.line} {block.language}" for page in pages() for block in blocks(page)
                if block.language not in known}  # fmt: skip
     assert not unknown
