@@ -1,0 +1,78 @@
+"""The report: every effect in one column, and only what a look verified is a success."""
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+from scipy import stats
+
+from bailiwick.authority.autonomy import Posterior
+from bailiwick.kernel.ids import new_id
+from bailiwick.outcomes.reporting import OutcomeReports, success_rate
+from bailiwick.storage import Database
+from tests.support.autonomy import put_effect
+
+STATES = (
+    "declined", "proposed", "awaiting", "executing", "applied", "applied", "verified", "verified", "verified",
+    "refuted", "unverifiable", "failed", "unknown", "reverted",
+)  # fmt: skip
+
+
+def put_outcome(login_url: str, organization_id: str, **fields: object) -> None:
+    """Put an expectation there without a timer."""
+    given = {"id": new_id(), "org": organization_id, "task": new_id(), "effect": None, "state": "pending", **fields}
+    with psycopg.connect(login_url) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute(
+            'insert into outcomes (id, organization_id, task_id, effect_id, "check", claim, check_at, state, '
+            "checked_at, missing) values (%(id)s, %(org)s, %(task)s, %(effect)s, 'c', 'c', now(), %(state)s, "
+            "case when %(state)s <> 'pending' then now() end, case when %(state)s = 'unknown' then 'sight' end)",
+            given,
+        )
+
+
+async def test_every_effect_is_in_one_column_and_what_awaits_its_look_is_no_success(
+    database: Database, login_url: str
+) -> None:
+    organization_id = new_id()
+    effects = [put_effect(login_url, org=organization_id, state=state) for state in STATES]
+    put_outcome(login_url, organization_id, effect=effects[5])
+    put_effect(login_url, org=new_id(), state="verified")
+    (line,) = await OutcomeReports(database).report(organization_id)
+    columns = {
+        "identified": 1, "proposed": 3, "applied": 1, "pending": 1, "verified": 3, "refuted": 1, "unverifiable": 1,
+        "failed": 1, "unknown": 1, "reverted": 1,
+    }  # fmt: skip
+    assert {name: getattr(line, name) for name in columns} == columns
+    assert sum(columns.values()) == len(STATES)
+    assert line.success is not None
+    assert line.success.rate == 0.75
+    assert (line.success.low, line.success.high) == pytest.approx(stats.beta.interval(0.95, 4, 2))
+
+
+async def test_results_of_tasks_are_a_class_of_their_own(database: Database, login_url: str) -> None:
+    organization_id = new_id()
+    put_effect(login_url, org=organization_id, state="applied")
+    for state in ("worked", "worked", "did_not", "unknown", "pending"):
+        put_outcome(login_url, organization_id, state=state)
+    lines = {line.effect_class: line for line in await OutcomeReports(database).report(organization_id)}
+    result = lines["result"]
+    assert (result.verified, result.refuted, result.unverifiable, result.pending) == (2, 1, 1, 1)
+    assert lines["write"].success is None
+    assert lines["write"].applied == 1
+
+
+async def test_a_report_is_bounded_by_time_and_agent(database: Database, login_url: str) -> None:
+    organization_id, agent = new_id(), new_id()
+    put_effect(login_url, org=organization_id, state="verified", agent=agent)
+    put_effect(login_url, org=organization_id, state="refuted")
+    reports = OutcomeReports(database)
+    assert [line.verified for line in await reports.report(organization_id, agent_id=agent)] == [1]
+    row = await database.fetch_one("select now() as now")
+    assert row is not None
+    assert await reports.report(organization_id, since=row["now"] + timedelta(days=1)) == []
+
+
+def test_without_a_verdict_there_is_no_rate() -> None:
+    assert success_rate(0, 0) is None
+    assert Posterior(0, 0).interval(0.95) == pytest.approx((0.025, 0.975))
