@@ -16,6 +16,7 @@ from bailiwick.cli.session import operator, organization_of, with_installation
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.kernel.ids import INSTALLATION
+from bailiwick.replay.rehearsal import Bound, Bounds
 from bailiwick.storage.pages import Page
 
 app = typer.Typer(no_args_is_help=True)
@@ -57,15 +58,25 @@ def put(
     based_on: Annotated[
         int | None, typer.Option("--based-on", min=0, help="Only if this version is still in force; 0: none is.")
     ] = None,
+    rehearsed: Annotated[
+        str | None,
+        typer.Option(
+            "--rehearsed", metavar="N|N%", help="Only if its rehearsal on recorded decisions has no more regressions."
+        ),
+    ] = None,
     org: Org = HOME,
     ceiling: Ceiling = False,
     as_json: AsJson = False,
 ) -> None:
     """Put a policy in force as the next version; one whose own tests fail is refused."""
     source = _text_of(file)
+    bounds = None if rehearsed is None else Bounds(Bound.parse(rehearsed))
 
     async def write(installation: Installation) -> PolicyRecord:
         whose = await _whose(installation, org, ceiling=ceiling)
+        if bounds is not None:
+            organization = await organization_of(installation, org)
+            await installation.rehearsals.require_policy(organization.id, source, bounds, is_ceiling=ceiling)
         return await installation.policies.put(whose, source, actor=operator(), note=reason, based_on=based_on)
 
     made = with_installation(write)

@@ -96,3 +96,17 @@ async def test_a_level_is_rehearsed_and_nonsense_is_refused(premises: Premises, 
     ):
         assert (await acme.post(f"/api/v1/rehearsals/{path}", json=body)).status_code == 422
     assert (await acme.post("/api/v1/rehearsals/level", json={**asked, "agent": "Nobody"})).status_code == 404
+
+
+async def test_a_policy_is_put_in_force_only_if_its_rehearsal_passes_where_that_is_asked_for(
+    premises: Premises, acme: httpx.AsyncClient
+) -> None:
+    await decided(premises)
+    async with premises.client(premises.admin_key) as admin:
+        path = "/api/v1/policies/current?organization=acme"
+        refused = await admin.put(path, json={"source": LOOSE, "max_regressions": "0"})
+        assert (refused.status_code, refused.json()["code"]) == (409, "rehearsal.refused"), refused.text
+        assert "shut refused it" in refused.json()["detail"]
+        assert (await premises.installation.policies.get(premises.acme.id)).version == 1
+        assert (await admin.put(path, json={"source": LOOSE, "max_regressions": "1"})).status_code == 200
+    assert (await premises.installation.policies.get(premises.acme.id)).version == 2

@@ -148,6 +148,10 @@ def test_a_rehearsal_of_nothing_is_refused_and_a_candidate_must_be_an_agent(
     ran = bailiwick("rehearse", "policy", str(policy))
     assert ran.code == 1
     assert "nothing could be compared" in ran.out
+    gated = bailiwick("policy", "put", str(policy), "--rehearsed", "0")
+    assert gated.code == 1
+    assert "refused by its rehearsal" in gated.err
+    assert bailiwick("policy", "show").code == 1
     monkeypatch.chdir(tmp_path)
     name = f"candidate_{os.getpid()}"
     (tmp_path / f"{name}.py").write_text("class NoAgent:\n    pass\n")

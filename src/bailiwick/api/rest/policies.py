@@ -9,11 +9,14 @@ from pydantic import BaseModel, Field
 from bailiwick.api.access import Acting, Admin, Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
+from bailiwick.api.rest.rehearsals import BoundText
 from bailiwick.authority import PolicyRecord
 from bailiwick.authority.cases import CaseReport, explained, run_cases
 from bailiwick.authority.policies import read_in_thread
 from bailiwick.authority.policy.entries import MAX_CHARACTERS
+from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.kernel.ids import INSTALLATION
+from bailiwick.replay.rehearsal import Bound, Bounds
 
 router = APIRouter(prefix="/policies", tags=["policies"])
 
@@ -63,6 +66,10 @@ class NewPolicy(Body):
     based_on: int | None = Field(
         default=None, ge=0, le=2**31 - 1,
         description="The version that was changed, 0 for none: refused if another is in force by now.", examples=[2],
+    )  # fmt: skip
+    max_regressions: BoundText | None = Field(
+        default=None, examples=["0"],
+        description="Refuse it unless its rehearsal on recorded decisions has no more regressions: a number or share.",
     )  # fmt: skip
 
 
@@ -134,6 +141,9 @@ async def put_policy(platform: Platform, organization: Tenant, actor: Acting, bo
 
     Refused with the lines at fault if it cannot be read, and if its own tests fail.
     """
+    if body.max_regressions is not None:
+        bounds = Bounds(Bound.parse(body.max_regressions))
+        await platform.rehearsals.require_policy(organization.id, body.source, bounds, is_ceiling=False)
     made = await platform.policies.put(
         organization.id, body.source, actor=actor, note=body.note, based_on=body.based_on
     )
@@ -158,6 +168,11 @@ async def get_ceiling(platform: Platform, organization: Tenant) -> PolicyView:
 @router.put("/ceiling", summary="Put the ceiling in force", responses=problems(409))
 async def put_ceiling(platform: Platform, _: Admin, actor: Acting, body: NewPolicy) -> PolicyView:
     """Put a policy in force that every organization is held to; its rules only limit. For administrators."""
+    if body.max_regressions is not None:
+        raise InvalidInputError(
+            "the ceiling holds for every organization and is rehearsed in one of them at a time; do so with "
+            "bailiwick rehearse policy FILE --ceiling --org NAME, and put it without max_regressions"
+        )
     made = await platform.policies.put(INSTALLATION, body.source, actor=actor, note=body.note, based_on=body.based_on)
     return _view(made)
 
