@@ -21,6 +21,8 @@ create table autonomy_versions (
 );
 select tenant_table('autonomy_versions');
 revoke update, delete on autonomy_versions from bailiwick;
+-- What erasing a person may overwrite; the fingerprint stays, so it is no new version.
+grant update (document) on autonomy_versions to bailiwick;
 
 -- The level of an agent in a class of effects; without a row, or set_by null, it is that of the start.
 create table autonomy_levels (
@@ -53,6 +55,8 @@ create table autonomy_moves (
 create index autonomy_moves_of on autonomy_moves (organization_id, agent_id, id);
 select tenant_table('autonomy_moves');
 revoke update, delete on autonomy_moves from bailiwick;
+-- What erasing a person may overwrite.
+grant update (reason) on autonomy_moves to bailiwick;
 
 -- What speaks for and against an agent. One act is one trial, however much is known of it.
 create table autonomy_evidence (
