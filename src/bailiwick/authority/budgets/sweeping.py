@@ -6,7 +6,7 @@ from bailiwick.authority.budgets.budgets import Budgets
 from bailiwick.tasks import RetryPolicy, Run, TaskKind
 from bailiwick.tasks.schedules import NewSchedule
 
-KIND = "budget.sweep"
+KIND = "system.budgets"
 SCHEDULE = NewSchedule(
     KIND, KIND, interval_seconds=300, jitter_seconds=30, priority=3, overlap="skip", catch_up="latest"
 )
