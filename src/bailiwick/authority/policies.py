@@ -13,9 +13,9 @@ from uuid import UUID
 
 import psycopg
 
-from bailiwick.audit import Act, Actor, AuditLog
+from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
 from bailiwick.authority.cases import explained, run_cases
-from bailiwick.authority.policy.built_in import built_in_ceiling
+from bailiwick.authority.policy.built_in import built_in_ceiling, built_in_ceiling_source
 from bailiwick.authority.policy.entries import PolicySyntaxError
 from bailiwick.authority.policy.facts import POLICY_CHANGED
 from bailiwick.authority.policy.index import NO_POLICY, RuleIndex
@@ -56,7 +56,8 @@ class PolicyRecord:
     put_by_kind: str
     put_by_id: str
     put_by_name: str
-    put_at: datetime
+    # None: it comes with the platform.
+    put_at: datetime | None
 
 
 class Policies:
@@ -127,7 +128,7 @@ class Policies:
         return made
 
     async def get(self, organization_id: str, version: int | None = None) -> PolicyRecord:
-        """Return a version, the one in force if none is named.
+        """Return a version, the one in force if none is named; version 0 of the ceiling comes with the platform.
 
         Raises:
             NotFoundError: there is none.
@@ -138,6 +139,8 @@ class Policies:
                 if version is None
                 else await _version(connection, organization_id, version)
             )
+        if found is None and organization_id == INSTALLATION and version in (None, 0):
+            return _built_in()
         if found is None:
             wanted = "no policy yet; put one with: bailiwick policy put FILE"
             raise NotFoundError(wanted if version is None else f"no version {version} of this policy")
@@ -161,7 +164,7 @@ class Policies:
     async def difference(self, organization_id: str, old: int, new: int | None = None) -> str:
         """Return what changed between two versions as a unified diff; version 0 is empty, None the one in force."""
         to = await self.get(organization_id, new)
-        before = "" if old == 0 else (await self.get(organization_id, old)).source
+        before = "" if old == 0 and organization_id != INSTALLATION else (await self.get(organization_id, old)).source
         lines = difflib.unified_diff(
             before.splitlines(), to.source.splitlines(), f"version {old}", f"version {to.version}", lineterm=""
         )
@@ -185,6 +188,8 @@ class Policies:
         return own, await self._index(INSTALLATION, row["ceiling"], connection)
 
     async def _find_source(self, organization_id: str, version: int) -> str | None:
+        if organization_id == INSTALLATION and version == 0:
+            return built_in_ceiling_source()
         if organization_id == INSTALLATION:
             row = await self._database.fetch_one("select policy_ceiling(%s) as source", (version,))
         else:
@@ -249,6 +254,13 @@ def checked_policy(source: str, *, is_ceiling: bool = False) -> Policy:
             + "\n".join(lines)
         )
     return policy
+
+
+def _built_in() -> PolicyRecord:
+    source = built_in_ceiling_source()
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    note = "comes with the platform, and holds until a ceiling is put"
+    return PolicyRecord(INSTALLATION, 0, source, digest, note, SYSTEM.kind, SYSTEM.id, SYSTEM.name, None)
 
 
 async def read_in_thread(source: str) -> Policy:

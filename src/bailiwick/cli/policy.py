@@ -46,7 +46,8 @@ def show(
     if as_json:
         print_json(found)
         return
-    note(f"version {found.version}, put {found.put_at:%Y-%m-%d %H:%M} UTC by {found.put_by_name}")
+    when = "" if found.put_at is None else f", put {found.put_at:%Y-%m-%d %H:%M} UTC"
+    note(f"version {found.version}{when} by {found.put_by_name}")
     print_text(found.source)
 
 

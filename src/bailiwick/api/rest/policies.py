@@ -1,5 +1,6 @@
 """Policies: the rules that say what agents may do, by version."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -36,13 +37,17 @@ OldVersion = Annotated[
 class PolicyItem(BaseModel):
     """A version of a policy, without its text."""
 
-    version: int = Field(description="Its number; the highest is in force.", examples=[3])
+    version: int = Field(
+        description="Its number; the highest is in force. 0 is the ceiling that comes with the platform.", examples=[3]
+    )
     digest: str = Field(description="SHA-256 of its text.", examples=["9f86d0" * 10 + "9f86"])
     note: str | None = Field(description="Why it was put.", examples=["less mail at night"])
     put_by_kind: str = Field(description="What kind of actor put it.", examples=["user"])
     put_by_id: str = Field(description="Who put it, by id.", examples=["0199b6ff-b66f-7000-8000-000000000001"])
     put_by_name: str = Field(description="Who put it.", examples=["Maria Ortega"])
-    put_at: datetime = Field(description="When (UTC).", examples=["2026-11-20T09:30:00Z"])
+    put_at: datetime | None = Field(
+        description="When (UTC); null: it comes with the platform.", examples=["2026-11-20T09:30:00Z"]
+    )
 
 
 class PolicyView(PolicyItem):
@@ -155,12 +160,12 @@ async def try_policy(organization: Tenant, body: PolicyTrial) -> TrialReport:
     """Run the tests that a policy brings along; nothing is put in force."""
     del organization
     policy = await read_in_thread(body.source)
-    return _report(run_cases(policy))
+    return _report(await asyncio.to_thread(run_cases, policy))
 
 
 @router.get("/ceiling", summary="Ceiling in force", responses=problems(404), dependencies=[Needs("policies:read")])
 async def get_ceiling(platform: Platform, organization: Tenant) -> PolicyView:
-    """Return the installation's policy, to which every organization is held."""
+    """Return the installation's policy, to which every organization is held; version 0 comes with the platform."""
     del organization
     return _view(await platform.policies.get(INSTALLATION))
 

@@ -11,7 +11,7 @@ from bailiwick.authority.policy.model import Case, Policy, Rule
 from bailiwick.identity.people.permissions import ROLES
 
 MAX_RULES = 5_000
-MAX_CASES = 5_000
+MAX_CASES = 1_000
 _MAX_FAULTS = 20
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _OUTCOMES: tuple[Outcome, ...] = ("allow", "approve", "deny")
