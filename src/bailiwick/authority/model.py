@@ -91,6 +91,7 @@ class Budget:
 
     state: Literal["ok", "ask", "deny"]
     rung: str = ""
+    reason: str = "the budget is used up"
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def budget_voice(budget: Budget | None) -> Opinion | None:
     if budget is None or budget.state == "ok":
         return None
     outcome: Outcome = "approve" if budget.state == "ask" else "deny"
-    return Opinion("budget", f"budget:{budget.rung}" if budget.rung else "budget", outcome, "the budget is used up")
+    return Opinion("budget", f"budget:{budget.rung}" if budget.rung else "budget", outcome, budget.reason)
 
 
 def remembered_voice(remembered: str | None) -> Opinion | None:

@@ -121,7 +121,7 @@ class Reservation:
         """What a decision is told: ``rung`` names the budget and what it does, for example ``daily:ask``."""
         if self.rung is None:
             return Answer(self.state)
-        return Answer(self.state, f"{self.budget or 'quota-of-model-spend'}:{self.rung.do}")
+        return Answer(self.state, f"{self.budget or 'quota-of-model-spend'}:{self.rung.do}", self.reason)
 
     @property
     def reason(self) -> str:
