@@ -14,6 +14,7 @@ from rich.table import Table
 
 from bailiwick.bench.agents import measure_agents
 from bailiwick.bench.audit import measure_audit
+from bailiwick.bench.effects import measure_effects
 from bailiwick.bench.engine import measure_engine
 from bailiwick.bench.fairness import measure_fairness
 from bailiwick.bench.logins import measure_logins
@@ -40,6 +41,7 @@ class Benchmark(StrEnum):
     AUDIT = "audit"
     REQUESTS = "requests"
     POLICY = "policy"
+    EFFECTS = "effects"
 
 
 @app.command()
@@ -77,6 +79,7 @@ def _measure(benchmark: Benchmark, seconds: float, say: Say) -> Coroutine[Any, A
         Benchmark.AUDIT: lambda: measure_audit(say=say),
         Benchmark.REQUESTS: lambda: measure_requests(say=say),
         Benchmark.POLICY: lambda: measure_policy(say=say),
+        Benchmark.EFFECTS: lambda: measure_effects(say=say),
         Benchmark.START: lambda: measure_start(say=say),
         Benchmark.LOGINS: lambda: measure_logins(say=say),
     }

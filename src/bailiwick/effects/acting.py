@@ -10,6 +10,7 @@ from bailiwick.effects.applying import STALE, Applying, outcome_of
 from bailiwick.effects.facts import SETTLED
 from bailiwick.effects.ledger import Effects
 from bailiwick.effects.proposing import Proposing, Wanted
+from bailiwick.effects.record import EffectRecord
 from bailiwick.effects.registry import ToolRegistry
 from bailiwick.effects.slots import answer_labels
 from bailiwick.storage import Database
@@ -67,15 +68,18 @@ class EffectActing:
         outcome: dict[str, Any] = {}
         for number in range(1, MAX_ROUNDS + 1):
             wanted = Wanted(effect, arguments, _place(run), number)
-            outcome = await run.step(f"propose {effect.tool}", self._proposing.propose, run, wanted)
+            made: list[EffectRecord] = []
+            outcome = await run.step(f"propose {effect.tool}", self._proposing.propose, run, wanted, made.append)
             if outcome["state"] == "awaiting":
                 outcome = await self._answered(run, effect, outcome)
             if outcome["state"] == EDITED:
                 arguments = outcome["arguments"]
                 continue
             if outcome["state"] in ("proposed", "approved"):
-                effect_id = outcome["effect_id"]
-                outcome = await run.step(f"apply {effect.tool}", self._applying.apply, run, effect_id, arguments)
+                fresh = made[0] if made else None
+                outcome = await run.step(
+                    f"apply {effect.tool}", self._applying.apply, run, outcome["effect_id"], arguments, fresh
+                )
             if outcome["state"] != STALE:
                 break
         if outcome["state"] in (STALE, EDITED):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +12,8 @@ from pydantic import BaseModel
 from bailiwick.authority.budgets import Budgets
 from bailiwick.effects.digest import digest_of
 from bailiwick.effects.ledger import Effects
-from bailiwick.effects.model import Undo
-from bailiwick.effects.moves import Ending, budget_key, kept
+from bailiwick.effects.model import Undo, Verdict
+from bailiwick.effects.moves import Ending, budget_key, kept, problem_of
 from bailiwick.effects.record import EffectRecord
 from bailiwick.effects.registry import ToolRegistry
 from bailiwick.effects.seeing import Seen, find_earlier, look, plain, verdict_of
@@ -35,32 +36,35 @@ class Applying:
         self._tools = tools
         self._budgets = budgets
 
-    async def apply(self, run: Run, effect_id: str, arguments: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
+    async def apply(
+        self, run: Run, effect_id: str, arguments: BaseModel | Mapping[str, Any], fresh: EffectRecord | None = None
+    ) -> dict[str, Any]:
         """Carry out an effect and return ``{effect_id, state, reason, result}``; safe to call again after any crash.
+
+        ``fresh`` is the effect where this very execution has just proposed it; the
+        database checks all the same that it may begin.
 
         Raises:
             LeaseLostError: the task was taken from this worker.
             ConflictError: the effect is another task's.
             Exception: the tool failed so that it may be tried again; nothing was applied, or that will be found out.
         """
-        effect = await self._effects.get(run.task.organization_id, effect_id)
+        effect = fresh or await self._effects.get(run.task.organization_id, effect_id)
         if effect.task_id != run.task.id:
             raise ConflictError(
                 f"effect {effect.id} is that of task {effect.task_id}; fork from before the step that proposes it"
             )
         if effect.state in ("proposed", "awaiting", "executing"):
-            await self._carry_out(run, effect, arguments)
-            effect = await self._effects.get(effect.organization_id, effect.id)
+            effect = await self._carry_out(run, effect, arguments)
         if effect.state == "applied" and not effect.evidence:
-            await self._verify(effect, arguments)
-            effect = await self._effects.get(effect.organization_id, effect.id)
+            effect = await self._verify(effect, arguments)
         return outcome_of(effect)
 
     async def outcome(self, run: Run, effect_id: str) -> dict[str, Any]:
         """Return what became of an effect by now, as ``apply`` does."""
         return outcome_of(await self._effects.get(run.task.organization_id, effect_id))
 
-    async def _carry_out(self, run: Run, effect: EffectRecord, given: BaseModel | Mapping[str, Any]) -> None:
+    async def _carry_out(self, run: Run, effect: EffectRecord, given: BaseModel | Mapping[str, Any]) -> EffectRecord:
         tool = self._tools.get(effect.tool)
         arguments = self._tools.arguments(tool, given)
         call: Call[Any] = Call(effect.organization_id, arguments, effect.id, effect.began_at or datetime.now(UTC))
@@ -68,33 +72,29 @@ class Applying:
         if effect.state == "executing":
             if tool.recovery == "none":
                 problem = "the worker was lost while it was carried out, and nobody can tell whether it took effect"
-                await self._end(run, effect, Ending("unknown", problem=problem))
-                return
+                return await self._end(run, effect, Ending("unknown", problem=problem))
             if tool.recovery == "findable":
                 found = await find_earlier(tool, call, effect.called_at)
                 if found is not None:
-                    await self._applied(run, effect, tool, call, found)
-                    return
+                    return await self._applied(run, effect, tool, call, found)
             goes_on = tool.recovery == "idempotent"
-        if await self._begin(run, effect, tool, arguments, goes_on=goes_on):
-            await self._call(run, effect, tool, call)
+        given_up = await self._begin(run, effect, tool, arguments, goes_on=goes_on)
+        return given_up or await self._call(run, effect, tool, call)
 
     async def _begin(
         self, run: Run, effect: EffectRecord, tool: Tool[Any], arguments: BaseModel, *, goes_on: bool
-    ) -> bool:
-        """Begin, if everything is as it was decided; else give it up and say why."""
+    ) -> EffectRecord | None:
+        """Begin, if everything is as it was decided, and return None; else give it up, say why, and return that."""
         if not goes_on:
             seen = await look(
                 tool, arguments, effect.organization_id, key=effect.id, since=effect.began_at or datetime.now(UTC)
             )
             moved = _moved(effect, seen)
             if moved is not None:
-                await self._give_up(run, effect, f"{STALE}: {moved}")
-                return False
+                return await self._give_up(run, effect, f"{STALE}: {moved}")
             refusal = await self._reserve(effect)
             if refusal is not None:
-                await self._give_up(run, effect, refusal)
-                return False
+                return await self._give_up(run, effect, refusal)
         if effect.arguments == plain(arguments):
             answer = await self._moves.begin(effect, run.task.fence, _digest(effect), goes_on=goes_on)
         else:
@@ -102,32 +102,30 @@ class Applying:
         if answer == "lost":
             raise LeaseLostError(f"task {run.task.id} was taken from this worker before effect {effect.id} began")
         if answer == STALE:
-            await self._give_up(run, effect, f"{STALE}: the policy has changed since")
-        elif answer == "refused":
+            return await self._give_up(run, effect, f"{STALE}: the policy has changed since")
+        if answer == "refused":
             problem = "what is stored is not what was decided about; nothing was done"
-            await self._give_up(run, effect, problem, is_breach=True)
-        elif answer != "begun":
-            log.warning("effect moved by another hand", effect_id=effect.id)
-        return answer == "begun"
+            return await self._give_up(run, effect, problem, is_breach=True)
+        # Another hand may have ended it: it is what it is.
+        return None if answer == "begun" else await self._effects.get(effect.organization_id, effect.id)
 
-    async def _give_up(self, run: Run, effect: EffectRecord, problem: str, *, is_breach: bool = False) -> None:
+    async def _give_up(self, run: Run, effect: EffectRecord, problem: str, *, is_breach: bool = False) -> EffectRecord:
         if effect.state == "executing":
             problem = f"{problem}; it was interrupted before it took effect"
-            await self._end(run, effect, Ending("failed", problem=problem))
-            return
+            return await self._end(run, effect, Ending("failed", problem=problem))
         if not await self._moves.decline(effect, problem, fence=run.task.fence, is_breach=is_breach):
             raise LeaseLostError(
                 f"task {run.task.id} was taken from this worker before effect {effect.id} was given up"
             )
+        return replace(effect, state="declined", problem=problem)
 
-    async def _call(self, run: Run, effect: EffectRecord, tool: Tool[Any], call: Call[Any]) -> None:
+    async def _call(self, run: Run, effect: EffectRecord, tool: Tool[Any], call: Call[Any]) -> EffectRecord:
         try:
             async with asyncio.timeout(tool.timeout_seconds):
                 result = await tool.apply(call)
         except Exception as error:
             if isinstance(error, BailiwickError) and not error.retryable:
-                await self._end(run, effect, Ending("failed", problem=str(error)))
-                return
+                return await self._end(run, effect, Ending("failed", problem=str(error)))
             if tool.recovery != "none":
                 # The task's retry policy goes on; the next attempt finds it executing and out what came of it.
                 raise
@@ -135,29 +133,39 @@ class Applying:
             problem = (
                 f"the call broke off ({error or type(error).__name__}), and nobody can tell whether it took effect"
             )
-            await self._end(run, effect, Ending("unknown", problem=problem))
-            return
-        await self._applied(run, effect, tool, call, result)
+            return await self._end(run, effect, Ending("unknown", problem=problem))
+        return await self._applied(run, effect, tool, call, result)
 
-    async def _applied(self, run: Run, effect: EffectRecord, tool: Tool[Any], call: Call[Any], result: Any) -> None:
+    async def _applied(
+        self, run: Run, effect: EffectRecord, tool: Tool[Any], call: Call[Any], result: Any
+    ) -> EffectRecord:
         undo = _undo(effect, tool, call, result)
         within = None if undo is None or undo.within is None else undo.within.total_seconds()
-        await self._end(run, effect, Ending("applied", _keepable(result), undo=_document(undo), undo_seconds=within))
+        verdict = None
+        if effect.effect_class == "read":
+            # It changed nothing that a crash could hide: looked at before it is recorded, with one commit less.
+            verdict = await verdict_of(tool, call, result)
+        ending = Ending("applied", _keepable(result), undo=_document(undo), undo_seconds=within, verdict=verdict)
+        return await self._end(run, effect, ending)
 
-    async def _end(self, run: Run, effect: EffectRecord, ending: Ending) -> None:
+    async def _end(self, run: Run, effect: EffectRecord, ending: Ending) -> EffectRecord:
         if not await self._moves.end(effect, ending, fence=run.task.fence):
             raise LeaseLostError(
                 f"task {run.task.id} was taken from this worker before it was recorded what came of effect {effect.id}"
             )
+        ended = replace(effect, state=ending.state, result=plain(ending.result), problem=problem_of(ending.problem))
+        return ended if ending.verdict is None else _seen(ended, ending.verdict)
 
-    async def _verify(self, effect: EffectRecord, given: BaseModel | Mapping[str, Any]) -> None:
+    async def _verify(self, effect: EffectRecord, given: BaseModel | Mapping[str, Any]) -> EffectRecord:
         """Let the tool look at what it did; without an expectation of later, that is the verdict."""
         tool = self._tools.get(effect.tool)
         call: Call[Any] = Call(
             effect.organization_id, self._tools.arguments(tool, given), effect.id, effect.began_at or datetime.now(UTC)
         )
         verdict = await verdict_of(tool, call, effect.result)
-        await self._moves.see(effect, verdict, is_final=effect.expectation is None)
+        if await self._moves.see(effect, verdict, is_final=effect.expectation is None):
+            return _seen(effect, verdict)
+        return await self._effects.get(effect.organization_id, effect.id)
 
     async def _reserve(self, effect: EffectRecord) -> str | None:
         """Reserve what people said yes to, and say what stands in the way; what was allowed at once is reserved."""
@@ -180,6 +188,11 @@ def outcome_of(effect: EffectRecord) -> dict[str, Any]:
         "reason": reason,
         "result": effect.result,
     }
+
+
+def _seen(effect: EffectRecord, verdict: Verdict) -> EffectRecord:
+    """Return an effect as it is once a tool has looked at it: of what is expected later it is no verdict yet."""
+    return effect if effect.expectation is not None else replace(effect, state=verdict.outcome)
 
 
 def _moved(effect: EffectRecord, seen: Seen) -> str | None:

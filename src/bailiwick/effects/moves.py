@@ -28,13 +28,18 @@ Judged = Callable[[EffectRecord, Verdict, Connection], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What came of a call. ``undo`` is the inverse as it is kept, possible for ``undo_seconds`` (None: for ever)."""
+    """What came of a call.
+
+    ``undo`` is the inverse as it is kept, possible for ``undo_seconds`` (None: for ever). ``verdict`` is what the
+    tool saw of it already.
+    """
 
     state: EffectState
     result: Any = None
     problem: str | None = None
     undo: Mapping[str, Any] | None = None
     undo_seconds: float | None = None
+    verdict: Verdict | None = None
 
 
 class _RefusedError(Exception):
@@ -83,6 +88,9 @@ class Moves:
                     None if ending.undo is None else kept(ending.undo), ending.undo_seconds,
                 ),
             )  # fmt: skip
+            if ending.verdict is not None:
+                is_final = effect.expectation is None
+                await self.judge(effect, ending.verdict, is_final=is_final, connection=connection)
 
         return await self._together(effect, write)
 

@@ -1,6 +1,6 @@
 """The first step of an effect: what exactly is wanted, what is there now, and what may be done about it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -84,8 +84,12 @@ class Proposing:
         self._approvals = approvals
         self._budgets = budgets
 
-    async def propose(self, run: Run, wanted: Wanted) -> dict[str, Any]:
+    async def propose(
+        self, run: Run, wanted: Wanted, made: Callable[[EffectRecord], None] | None = None
+    ) -> dict[str, Any]:
         """Propose an effect once and return ``{effect_id, state, reason, approval_id, expires_seconds}``.
+
+        ``made`` is told of the effect where this call has made it.
 
         Raises:
             UnknownKindError, InvalidPayloadError: no such tool, or arguments that do not fit it.
@@ -97,18 +101,22 @@ class Proposing:
         arguments = self._tools.arguments(tool, wanted.arguments)
         if wanted.effect.reverts is not None:
             run.label(*await self._labels_of(run, wanted.effect.reverts))
-        proposed = await self._find(run, wanted.seq)
+        # A run that begins for the first time has proposed nothing; a key in the table would say so.
+        proposed = await self._find(run, wanted.seq) if run.task.is_resumed else None
         if proposed is None:
             seen = await look(tool, arguments, run.task.organization_id, key=new_id(), since=datetime.now(UTC))
             try:
-                proposed = await self._decide(run, wanted, seen)
+                effect, expires_seconds = await self._decide(run, wanted, seen)
             except psycopg.Error as error:
                 if error.sqlstate != _NOT_HELD:
                     raise
                 raise LeaseLostError(f"task {run.task.id} was taken from this worker before it proposed") from error
+            if made is not None:
+                made(effect)
+            proposed = _answer(effect, expires_seconds)
         return proposed
 
-    async def _decide(self, run: Run, wanted: Wanted, seen: Seen) -> dict[str, Any]:
+    async def _decide(self, run: Run, wanted: Wanted, seen: Seen) -> tuple[EffectRecord, float | None]:
         async with self._database.transaction(run.task.organization_id) as connection:
             proposal = _proposal(run, wanted.effect, seen)
             standing, digest = await self._standing(proposal, seen, connection)
@@ -119,7 +127,7 @@ class Proposing:
                 await self._moves.tell(effect, "proposed", effect.reason, connection)
         self._moves.announce()
         terms = None if standing.decision is None else standing.decision.terms
-        return _answer(effect, None if terms is None else terms.expires_hours * 3600)
+        return effect, None if terms is None else terms.expires_hours * 3600
 
     async def _standing(self, proposal: Proposal, seen: Seen, connection: Connection) -> tuple[_Standing, str]:
         if seen.problem is not None:
