@@ -168,11 +168,12 @@ def _agent(given: Any) -> dict[str, str | None]:
     if given is None:
         return {"id": None, "kind": None, "name": None}
     if isinstance(given, str):
-        return {"id": _AGENT, "kind": None, "name": given}
+        return {"id": _AGENT, "kind": "agent", "name": given}
     if not isinstance(given, Mapping) or not set(given) <= {"id", "kind", "name"}:
         raise InvalidInputError("agent is a name, or a mapping with id, kind and name, or null for nobody")
     agent = cast("Mapping[str, Any]", given)
-    return {"id": _text(agent, "id", _AGENT), "kind": _optional(agent, "kind"), "name": _optional(agent, "name")}
+    # An agent that is known has all three; only what the case says of it matters.
+    return {"id": _text(agent, "id", _AGENT), **{name: _text(agent, name, "agent") for name in ("kind", "name")}}
 
 
 def _moment(given: Any) -> datetime:
