@@ -42,7 +42,7 @@ def list_agents(org: Org = HOME, limit: Limit = 100, cursor: Cursor = None, as_j
         print_json({"items": items, "next_cursor": page.next_cursor})
         return
     print_table(
-        ("name", "kind", "state", ">tasks", ">success", ">p50", ">p95", ">in hand", ">price"),
+        ("name", "kind", "state", ">tasks", ">completed", ">p50", ">p95", ">in hand", ">price"),
         (_row(agent, measured.get(agent.id)) for agent in page.items),
         empty="no agents here; extensions bring them, or: bailiwick agents create KIND NAME",
     )

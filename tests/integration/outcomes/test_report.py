@@ -20,12 +20,16 @@ STATES = (
 
 def put_outcome(login_url: str, organization_id: str, **fields: object) -> None:
     """Put an expectation there without a timer."""
-    given = {"id": new_id(), "org": organization_id, "task": new_id(), "effect": None, "state": "pending", **fields}
+    given = {
+        "id": new_id(), "org": organization_id, "task": new_id(), "effect": None, "state": "pending", "agent": None,
+        **fields,
+    }  # fmt: skip
     with psycopg.connect(login_url) as connection:
         connection.execute("set session_replication_role = replica")
         connection.execute(
-            'insert into outcomes (id, organization_id, task_id, effect_id, "check", claim, check_at, state, '
-            "checked_at, missing) values (%(id)s, %(org)s, %(task)s, %(effect)s, 'c', 'c', now(), %(state)s, "
+            'insert into outcomes (id, organization_id, task_id, effect_id, agent_id, "check", claim, check_at, state, '
+            "checked_at, missing) values (%(id)s, %(org)s, %(task)s, %(effect)s, %(agent)s, 'c', 'c', now(), "
+            "%(state)s, "
             "case when %(state)s <> 'pending' then now() end, case when %(state)s = 'unknown' then 'sight' end)",
             given,
         )
