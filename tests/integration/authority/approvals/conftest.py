@@ -58,6 +58,15 @@ class Room:
         self.accounts = Accounts(database, audit)
         self.memberships = Memberships(database, audit)
 
+    @classmethod
+    async def furnished(cls, database: Database) -> "Room":
+        """An organization with an owner."""
+        clock = ManualClock(NOON)
+        organization = await Organizations(database).create("Acme")
+        made = cls(approvals_of(database, clock), database, clock, organization.id)
+        await made.person("owner", "owner")
+        return made
+
     async def person(self, name: str, role: Role | None, *, is_admin: bool = False) -> str:
         """A user of that name with a role here, and the id."""
         user = await self.accounts.create(f"{name}@example.org", name, actor=SYSTEM, is_admin=is_admin)
@@ -131,16 +140,15 @@ def _nothing_follows(*_: object) -> list[RowFields]:
     return []
 
 
-@pytest.fixture
-async def room(database: Database, database_url: str) -> Room:
+def approvals_of(database: Database, clock: ManualClock) -> Approvals:
+    """Approvals under a clock."""
     types = EventRegistry()
     for event_type in EVENT_TYPES:
         types.register(event_type)
-    wakeups = Wakeups(database_url)
-    events = EventLog(database_url, types, wakeups, _nothing_follows)
-    clock = ManualClock(NOON)
-    approvals = Approvals(database, events, AuditLog(database), Shelf(), clock)
-    organization = await Organizations(database).create("Acme")
-    made = Room(approvals, database, clock, organization.id)
-    await made.person("owner", "owner")
-    return made
+    events = EventLog(database.url, types, Wakeups(database.url), _nothing_follows)
+    return Approvals(database, events, AuditLog(database), Shelf(), clock)
+
+
+@pytest.fixture
+async def room(database: Database) -> Room:
+    return await Room.furnished(database)
