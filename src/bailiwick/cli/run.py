@@ -126,9 +126,6 @@ def check_recordings(
     database is needed. A run that cannot be judged counts as not the same.
     """
     tested = asyncio.run(_test(_archives(path)))
-    if save is not None:
-        for one in tested:
-            _save(one.path, save)
     if junit is not None:
         write_whole(junit, junit_report([(one.path.name, one.kind, one.replayed) for one in tested]))
     if as_json:
@@ -136,6 +133,9 @@ def check_recordings(
     else:
         for one in tested:
             _print_tested(one)
+    if save is not None:
+        for one in tested:
+            _save(one.path, save)
     if not all(one.replayed.is_same for one in tested):
         raise typer.Exit(1)
 
