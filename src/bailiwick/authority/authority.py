@@ -50,19 +50,35 @@ class Authority:
         self.memory: Memory | None = None
         self.knows_tool: Callable[[str], bool] | None = None
 
-    async def decide(self, proposal: Proposal, *, connection: Connection, budget: Budget | None = None) -> Decision:
+    async def consent_of(self, proposal: Proposal) -> bool | None:
+        """Tell whether the person concerned consents; None if there is none, or nobody can tell.
+
+        Takes a connection of its own: ask before the transaction in which it is decided.
+        """
+        if proposal.subject is None or proposal.purpose is None or self._consents is None:
+            return None
+        return await self._consents(proposal.organization_id, proposal.subject, proposal.purpose)
+
+    async def decide(
+        self,
+        proposal: Proposal,
+        *,
+        connection: Connection,
+        budget: Budget | None = None,
+        consent: bool | None = None,
+    ) -> Decision:
         """Decide about a proposal and record the decision in the same transaction.
 
         The transaction must be the proposal's organization's. ``budget`` is
-        what reserving its price answered. Everything considered is recorded,
-        whatever the outcome.
+        what weighing its price answered, ``consent`` what ``consent_of`` did.
+        Everything considered is recorded, whatever the outcome.
         """
         row = await self._row(proposal, connection)
         own, ceiling = await self._policies.in_force(proposal.organization_id, connection)
         known = _with_agent(proposal, row)
         given = Given(
             await self._level(known, connection),
-            consent=await self._consent(known),
+            consent=consent,
             budget=budget,
             remembered=None if self.memory is None else await self.memory.remembered(known, connection),
             stranger=self._stranger(known, row),
@@ -102,11 +118,6 @@ class Authority:
         return await self.levels.level(
             proposal.organization_id, proposal.agent_id, proposal.effect_class, connection=connection
         )
-
-    async def _consent(self, proposal: Proposal) -> bool | None:
-        if proposal.subject is None or proposal.purpose is None or self._consents is None:
-            return None
-        return await self._consents(proposal.organization_id, proposal.subject, proposal.purpose)
 
 
 def _with_agent(proposal: Proposal, row: Row) -> Proposal:

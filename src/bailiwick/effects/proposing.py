@@ -117,9 +117,12 @@ class Proposing:
         return proposed
 
     async def _decide(self, run: Run, wanted: Wanted, seen: Seen) -> tuple[EffectRecord, float | None]:
+        proposal = _proposal(run, wanted.effect, seen)
+        # Before the transaction: the lookup takes a connection of its own, and to hold one while waiting for
+        # another would let a full pool wait for itself.
+        consent = await self._authority.consent_of(proposal)
         async with self._database.transaction(run.task.organization_id) as connection:
-            proposal = _proposal(run, wanted.effect, seen)
-            standing, digest = await self._standing(proposal, seen, connection)
+            standing, digest = await self._standing(proposal, seen, connection, consent=consent)
             effect = await _insert(run, wanted, seen, standing=standing, digest=digest, connection=connection)
             if standing.state == "declined":
                 await self._moves.tell(effect, "declined", standing.problem or "", connection)
@@ -129,11 +132,13 @@ class Proposing:
         terms = None if standing.decision is None else standing.decision.terms
         return effect, None if terms is None else terms.expires_hours * 3600
 
-    async def _standing(self, proposal: Proposal, seen: Seen, connection: Connection) -> tuple[_Standing, str]:
+    async def _standing(
+        self, proposal: Proposal, seen: Seen, connection: Connection, *, consent: bool | None
+    ) -> tuple[_Standing, str]:
         if seen.problem is not None:
             return _Standing("declined", problem=seen.problem), _digest(proposal, seen, "0/0")
         budget = await self._weigh(proposal, connection)
-        decision = await self._authority.decide(proposal, connection=connection, budget=budget)
+        decision = await self._authority.decide(proposal, connection=connection, budget=budget, consent=consent)
         digest = _digest(proposal, seen, decision.policy_mark)
         if decision.outcome == "deny":
             return _Standing("declined", decision, problem=f"{decision.rule}: {decision.reason}"), digest

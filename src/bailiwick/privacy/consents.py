@@ -102,10 +102,10 @@ class Consents:
             raise ConsentMissingError(f"consent of {who} to {wanted} {state}; it must be granted first")
 
     async def is_granted(self, organization_id: str, subject: str, purpose: str) -> bool:
-        """Tell what ``require`` would find; a purpose there is not was consented to by nobody."""
+        """Tell what ``require`` would find; nobody consents to a purpose there is not, or under a shared name."""
         try:
             await self.require(organization_id, subject, purpose)
-        except (ConsentMissingError, InvalidInputError):
+        except (ConsentMissingError, InvalidInputError, ConflictError):
             return False
         return True
 

@@ -1,5 +1,6 @@
 """Policies by version: put, refused, looked back at, and what is in force."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,11 +8,13 @@ import psycopg
 import pytest
 
 from bailiwick.audit import SYSTEM, EntryFilter
-from bailiwick.authority import Proposal
+from bailiwick.authority import PolicyRecord, Proposal
 from bailiwick.authority.policies import PolicyTestsFailedError
 from bailiwick.authority.policy.entries import PolicySyntaxError
 from bailiwick.kernel.errors import ConflictError, NotFoundError
 from bailiwick.kernel.ids import INSTALLATION, new_id
+from bailiwick.privacy.consents import Evidence
+from bailiwick.privacy.identifiers import Identifier
 from tests.integration.api.conftest import Premises, premises
 
 __all__ = ["premises"]
@@ -39,8 +42,10 @@ async def _decided(premises: Premises, organization_id: str, **fields: Any) -> A
         "organization_id": organization_id, "task_id": new_id(), "tool": "note.write", "effect_class": "write",
         "arguments": {}, "target": "note:1", "at": datetime.now(UTC), "agent_id": agent.id, "is_reversible": True,
     }  # fmt: skip
+    authority, proposal = premises.installation.authority, Proposal(**{**given, **fields})
+    consent = await authority.consent_of(proposal)
     async with premises.installation.database.transaction(organization_id) as connection:
-        return await premises.installation.authority.decide(Proposal(**{**given, **fields}), connection=connection)
+        return await authority.decide(proposal, connection=connection, consent=consent)
 
 
 async def test_a_policy_decides_from_the_next_decision_on_and_is_named_by_version(premises: Premises) -> None:
@@ -142,6 +147,33 @@ async def test_a_rule_of_the_ceiling_may_name_organizations(premises: Premises) 
     await premises.installation.policies.put(INSTALLATION, ceiling, actor=SYSTEM)
     assert (await _decided(premises, premises.acme.id)).rule == "ceiling/not-acme"
     assert (await _decided(premises, premises.rival.id)).voice == "level"
+
+
+async def test_the_consent_of_the_person_concerned_is_looked_up(premises: Premises) -> None:
+    acme, privacy = premises.installation.policies, premises.installation.privacy
+    await acme.put(premises.acme.id, NOTES, actor=SYSTEM)
+    person = await privacy.subjects.register(premises.acme.id, [Identifier("email", "anna@example.org")], actor=SYSTEM)
+    concerned = {"subject": "email:anna@example.org", "purpose": "marketing"}
+    assert (await _decided(premises, premises.acme.id, **concerned)).voice == "consent"
+    evidence = Evidence("form")
+    await privacy.consents.grant(premises.acme.id, person.id, "marketing", evidence=evidence, actor=SYSTEM)
+    assert (await _decided(premises, premises.acme.id, **concerned)).outcome == "allow"
+    await privacy.consents.withdraw(premises.acme.id, person.id, "marketing", evidence=evidence, actor=SYSTEM)
+    denied = await _decided(premises, premises.acme.id, **concerned)
+    assert (denied.outcome, denied.reason) == ("deny", "the person concerned does not consent to marketing")
+    unknown = await _decided(premises, premises.acme.id, subject="email:anna@example.org", purpose="mischief")
+    assert (unknown.outcome, unknown.voice) == ("deny", "consent")
+
+
+async def test_of_two_who_put_at_once_none_is_overwritten_unseen(premises: Premises) -> None:
+    policies, acme = premises.installation.policies, premises.acme.id
+    texts = [NO_NOTES.replace("no-notes", f"no-notes-{number}") for number in range(4)]
+    answers = await asyncio.gather(*(policies.put(acme, text, actor=SYSTEM) for text in texts), return_exceptions=True)
+    made = [one.version for one in answers if isinstance(one, PolicyRecord)]
+    assert made
+    assert len(set(made)) == len(made)
+    assert all(isinstance(one, PolicyRecord | ConflictError) for one in answers)
+    assert len((await policies.history(acme)).items) == len(made)
 
 
 async def test_a_rule_that_asks_for_what_is_not_known_restricts_and_never_permits(premises: Premises) -> None:
