@@ -28,13 +28,18 @@ class Thing(BaseModel):
 
 
 class Shelf:
-    """The folder; ``hook`` is called with a tool and a boundary, ``refused`` names things that may not change."""
+    """The folder.
+
+    ``hook`` is called with a tool and a boundary, ``refused`` names what may not change,
+    of ``lies`` it is seen that it does not stand, and of ``blind`` nothing.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.hook: Hook | None = None
         self.refused: set[str] = set()
         self.lies: set[str] = set()
+        self.blind: set[str] = set()
 
     def read(self, name: str) -> str | None:
         """Return what stands in a file, or None."""
@@ -85,6 +90,8 @@ class ShelfTool(Tool[Thing]):
 
     async def verify(self, call: Call[Thing], result: Any) -> Verdict:
         """Look whether that stands which was left."""
+        if call.arguments.name in self.shelf.blind:
+            return Verdict("unverifiable", {"error": "it is dark"})
         found = self.shelf.read(call.arguments.name)
         is_so = _sum(found) == result["left"] and call.arguments.name not in self.shelf.lies
         return Verdict("verified" if is_so else "refuted", {"text": found})

@@ -10,7 +10,9 @@ import pytest
 from bailiwick.audit import EntryFilter
 from bailiwick.kernel.errors import ConflictError, NotFoundError
 from bailiwick.kernel.ids import new_id
+from bailiwick.tasks import Run
 from tests.support.acting import PERSON
+from tests.support.engine import AnyPayload
 from tests.support.shelf import RewindingEngine
 
 pytestmark = pytest.mark.timeout(60)
@@ -130,6 +132,30 @@ async def test_what_a_later_step_built_upon_stays_with_it(engine: RewindingEngin
     assert plan.undos[2].why == "step 2 changed file:a later, and stays"
     await engine.rewind(run, around=True)
     assert engine.shelf.contents() == {"a": "ash"}
+
+
+async def test_what_nobody_can_tell_of_is_in_the_way(engine: RewindingEngine) -> None:
+    run = await engine.play(("put", "a", "1"), ("put", "b", "2"))
+    await engine.inspector.execute("update effects set state = 'unknown' where task_id = %s and seq = 2", (run,))
+    engine.shelf.blind.add("a")
+    plan = await engine.rewinding.plan(engine.organization_id, engine.wanted(run))
+    assert [one.prospect for one in plan.undos] == ["unknown", "unknown"]
+    assert "a person has to say so first" in plan.undos[0].why
+    assert plan.undos[1].why == "cannot determine: how file:a stands now missing (it is dark)"
+
+
+async def test_runs_that_it_spawned_are_named_and_not_touched(engine: RewindingEngine) -> None:
+    async def parent(run: Run, payload: AnyPayload) -> None:
+        child = await run.spawn("play", {"script": payload.script}, agent_id=engine.agent_id)
+        await run.gather([child])
+        await run.spawn("play", {"script": []}, agent_id=engine.agent_id)
+
+    engine.handles("parent", parent)
+    run = await engine.add("parent", {"script": [("put", "a", "1")]}, agent_id=engine.agent_id)
+    await engine.ended(run)
+    child = (await engine.inspector.fetch_all("select task_id::text from effects"))[0]["task_id"]
+    assert (await engine.rewinding.plan(engine.organization_id, engine.wanted(run))).children == (child,)
+    assert (await engine.rewinding.plan(engine.organization_id, engine.wanted(run, to_step=1))).children == ()
 
 
 async def test_an_inverse_that_fails_stops_there_and_says_what_stands(engine: RewindingEngine) -> None:
