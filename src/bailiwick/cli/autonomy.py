@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bailiwick.authority.autonomy import AutonomyRules, Promotion
+from bailiwick.authority.autonomy import AutonomyRules, Bar, Promotion
 from bailiwick.authority.autonomy.standing import AgentLevels, AgentStanding, Standing
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import note, plain, print_json, print_more, print_table
@@ -181,11 +181,12 @@ def rules(
         new, _ = encode_checked(AutonomyRules, {**present.model_dump(), **wanted}, what="the rules of autonomy")
         return await installation.autonomy.put_rules(organization.id, new, actor=operator())
 
-    found = with_organization(org, read).model_dump()
+    found = with_organization(org, read)
     if as_json:
-        print_json(found)
+        print_json(found.model_dump())
     else:
-        print_table(("", ""), found.items(), empty="")
+        rows = ((name, _bar(value) if isinstance(value, Bar) else value) for name, value in found)
+        print_table(("rule", "value"), rows, empty="")
 
 
 def _told(promotion: Promotion, *, as_json: bool) -> None:
@@ -193,6 +194,10 @@ def _told(promotion: Promotion, *, as_json: bool) -> None:
         print_json(promotion)
     else:
         note(f"{promotion.state}: {promotion.effect_class}, level {promotion.to_level}", style="")
+
+
+def _bar(bar: Bar) -> str:
+    return f"{bar.bound:g} after {bar.minimum_trials} acts, {bar.minimum_verified} of them looked at later"
 
 
 def _explained(standing: Standing, rules: AutonomyRules) -> list[tuple[str, object]]:
