@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import textwrap
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import LiteralString
@@ -170,10 +171,10 @@ class Policies:
         )
         return "\n".join(lines)
 
-    async def rule_text(self, organization_id: str, version: int, name: str) -> tuple[int, str] | None:
-        """Return the line on which a rule of a version begins, and how it is written; None if it is not to be found."""
-        record = await self._find_source(organization_id, version)
-        return None if record is None else await asyncio.to_thread(_rule_text, record, name)
+    async def rule_texts(self, organization_id: str, version: int) -> Mapping[str, tuple[int, str]]:
+        """Return where each rule of a version begins and how it is written; empty where it cannot be read."""
+        source = await self._find_source(organization_id, version)
+        return {} if source is None else await asyncio.to_thread(_rule_texts, source)
 
     async def in_force(self, organization_id: str, connection: Connection) -> tuple[RuleIndex, RuleIndex]:
         """Return an organization's rules and the ceiling's, as this transaction of the organization sees them.
@@ -268,22 +269,21 @@ async def read_in_thread(source: str) -> Policy:
     return await asyncio.to_thread(read_policy, source)
 
 
-def _rule_text(source: str, name: str) -> tuple[int, str] | None:
+def _rule_texts(source: str) -> Mapping[str, tuple[int, str]]:
     try:
         rules = read_policy(source).rules
     except PolicySyntaxError:
         # Of an older version, which knew other words.
-        return None
+        return {}
     lines = source.splitlines()
-    begins = [rule.line for rule in rules]
-    rule = next((rule for rule in rules if rule.name == name), None)
-    if rule is None:
-        return None
-    end = min((line - 1 for line in begins if line > rule.line), default=len(lines))
-    text = lines[rule.line - 1 : end]
-    # What follows the rules begins at the margin.
-    body = itertools.takewhile(lambda line: not line or line[0] in " -#\t" or line is text[0], text)
-    return rule.line, textwrap.dedent("\n".join(body)).rstrip()
+    ends = [rule.line - 1 for rule in rules[1:]] + [len(lines)]
+    return {rule.name: (rule.line, _text(lines[rule.line - 1 : end])) for rule, end in zip(rules, ends, strict=True)}
+
+
+def _text(lines: list[str]) -> str:
+    # What follows the last rule begins at the margin.
+    body = itertools.takewhile(lambda line: not line or line[0] in " -#\t" or line is lines[0], lines)
+    return textwrap.dedent("\n".join(body)).rstrip()
 
 
 def _compiled(source: str, version: int, *, is_ceiling: bool) -> RuleIndex:

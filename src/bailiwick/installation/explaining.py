@@ -1,6 +1,6 @@
 """Explains why something did or did not happen, within one organization."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bailiwick.authority import Policies
@@ -35,13 +35,15 @@ _Node = TracedEvent | TracedTask
 
 
 class Explainer:
-    """Follows what was asked for through all that is recorded about it. Reads only."""
+    """Follows what was asked for through all that is recorded about it. Reads only; made for one question."""
 
     def __init__(self, database: Database, policies: Policies) -> None:
         self._database = database
         self._tracer = Tracer(database)
         self._decisions = Decisions(database)
         self._policies = policies
+        # Of each version that was met, where its rules begin and how they are written.
+        self._rules: dict[tuple[str, int], Mapping[str, tuple[int, str]]] = {}
 
     async def explain(self, organization_id: str, about: str) -> Explanation:
         """Explain an effect, decision, approval, task or event by id, or everything about a key.
@@ -165,7 +167,10 @@ class Explainer:
         is_ceiling = decision.rule.startswith(CEILING)
         version = decision.ceiling_version if is_ceiling else decision.policy_version
         name = decision.rule.removeprefix(CEILING)
-        found = await self._policies.rule_text(INSTALLATION if is_ceiling else organization_id, version, name)
+        key = (INSTALLATION if is_ceiling else organization_id, version)
+        if key not in self._rules:
+            self._rules[key] = await self._policies.rule_texts(*key)
+        found = self._rules[key].get(name)
         return None if found is None else RuleText(name, version, *found, is_ceiling)
 
 
