@@ -15,7 +15,7 @@ _ZIP = "application/zip"
 _ARCHIVE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A zip of JSON lines with a signed manifest; `bailiwick run open FILE` steps through it.",
-        "content": {_ZIP: {"schema": {"type": "string", "format": "binary"}}},
+        "content": {_ZIP: {"schema": {"type": "string", "format": "binary"}, "example": "PK..."}},
     },
     **problems(404),
 }
