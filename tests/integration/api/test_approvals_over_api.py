@@ -243,3 +243,32 @@ async def test_another_organization_sees_and_moves_nothing(premises: Premises) -
         ):
             assert answer.status_code == 404, answer.text
     assert (await premises.installation.approvals.get(premises.acme.id, made.id)).state == "waiting"
+
+
+async def test_odd_answers_are_refused_and_break_nothing(premises: Premises) -> None:
+    admin = await premises.user("ada", acme="admin")
+    await with_passkey(premises, admin)
+    made = await ask(premises.installation, premises.acme.id)
+    path, digest = f"/api/v1/approvals/{made.id}", made.digest
+    signature = '{"ceremony": "x", "credential": {"rawId": 7, "response": [1e999]}}'
+    bodies = {
+        "answer": (
+            '{"decision": "approve", "digest": "%s", "reason": "\\ud800"}',
+            '{"decision": "approve", "digest": "%s", "signature": ' + signature + "}",
+            '{"decision": "approve", "digest": "%s", "on_behalf_of": "00000000-0000-0000-0000-000000000000"}',
+        ),
+        "edit": (
+            '{"digest": "%s", "arguments": {"name": "a", "text": 123456789012345678901234567890}}',
+            '{"digest": "%s", "arguments": {"name": "a", "text": "\\ud800"}}',
+        ),
+        "rule": ('{"name": "%s\\ud800"}', '{"bounds": {"%s": {"max": 123456789012345678901234567890}}}'),
+        "rule/signature": ('{"bounds": {"%s": {"equals": 123456789012345678901234567890}}}',),
+    }
+    async with await logged_in(premises, admin) as client:
+        for place, texts in bodies.items():
+            for text in texts:
+                answer = await client.post(
+                    f"{path}/{place}", content=text % digest, headers={"content-type": "application/json"}
+                )
+                assert 400 <= answer.status_code < 500, (place, text, answer.text)
+    assert (await premises.installation.approvals.get(premises.acme.id, made.id)).state == "waiting"
