@@ -155,6 +155,26 @@ class BurnTool(PutTool):
         return None
 
 
+class DropTool(TakeTool):
+    """Takes a file off the shelf, and nobody can tell afterwards."""
+
+    name = "shelf.drop"
+    summary = "Drop a file"
+    recovery = "none"
+
+
+class LayTool(PutTool):
+    """Puts a text into a file; what takes it back may be lost sight of."""
+
+    name = "shelf.lay"
+    summary = "Lay a text into a file"
+
+    def undo(self, call: Call[Thing], observed: Any, result: Any) -> Undo | None:
+        """Drop the file."""
+        del observed, result
+        return Undo("shelf.drop", Thing(name=call.arguments.name))
+
+
 async def play(run: Run, payload: AnyPayload) -> list[str]:
     """Carry out a script of ``[tool, name, text]``; return what became of each."""
     states: list[str] = []
@@ -170,7 +190,7 @@ class RewindingEngine(ActingEngine):
     def __init__(self, login_url: str, folder: Path, **options: Any) -> None:
         super().__init__(login_url, folder, **options)
         self.shelf = Shelf(folder)
-        for tool in (PutTool, TakeTool, BurnTool):
+        for tool in (PutTool, TakeTool, BurnTool, LayTool, DropTool):
             self.tools.register(tool(self.shelf))
         self.rewinder_id = new_id()
         self.rewinding = Rewinding(

@@ -130,6 +130,9 @@ class Moves:
             await _must(
                 connection, "select effect_settle_unknown(%s, %s, %s) as done", (effect.id, state, problem_of(reason))
             )
+            if state == "applied":
+                # Who says that an inverse took effect has looked.
+                await self._revert(effect, connection)
 
         if not await self._together(effect, write):
             return False

@@ -144,6 +144,28 @@ async def test_what_nobody_can_tell_of_is_in_the_way(engine: RewindingEngine) ->
     assert plan.undos[1].why == "cannot determine: how file:a stands now missing (it is dark)"
 
 
+async def test_an_inverse_that_is_lost_sight_of_waits_for_a_person(engine: RewindingEngine) -> None:
+    run = await engine.play(("put", "a", "1"), ("lay", "b", "2"))
+
+    async def lose(tool: str, boundary: str) -> None:
+        if (tool, boundary) == ("shelf.drop", "after"):
+            raise OSError("the line broke")
+
+    engine.shelf.hook = lose
+    begun = await engine.rewinding.begin(engine.organization_id, engine.wanted(run), actor=PERSON)
+    assert begun.task_id is not None
+    await engine.reaches_wait(begun.task_id, "effect.settled")
+    assert await states(engine, run) == ["verified", "verified"]
+    inverse = await engine.effect_of(begun.task_id)
+    await engine.effects.settle_unknown(
+        engine.organization_id, inverse.id, "applied", actor=PERSON, reason="the file is gone, I looked"
+    )
+    result = (await engine.ended(begun.task_id))["result"]
+    assert [(one["target"], one["is_verified"]) for one in result["undone"]] == [("file:b", False), ("file:a", True)]
+    assert await states(engine, run) == ["reverted", "reverted"]
+    assert engine.shelf.contents() == {}
+
+
 async def test_runs_that_it_spawned_are_named_and_not_touched(engine: RewindingEngine) -> None:
     async def parent(run: Run, payload: AnyPayload) -> None:
         child = await run.spawn("play", {"script": payload.script}, agent_id=engine.agent_id)
