@@ -46,7 +46,17 @@ class _Spoken:
     opinion: Opinion
     match: Match
     terms: ApprovalTerms
-    is_ceiling: bool
+
+
+@dataclass(slots=True)
+class _Heard:
+    """Everything that was said. ``needs_person``: silence is no yes; ``is_hard``: neither is a remembered one."""
+
+    spoken: list[_Spoken]
+    undetermined: list[str]
+    opinions: list[Opinion]
+    needs_person: bool
+    is_hard: bool
 
 
 def decide(
@@ -74,30 +84,15 @@ def decide(
     if unknown is not None or level is None:
         return _refused(unknown, policy, ceiling)
     around = Circumstances(proposal, level, consent=consent, organization=tuple(organization))
-    undetermined: list[str] = []
-    spoken = [
-        *_spoken(policy, around, undetermined, is_ceiling=False),
-        *_spoken(ceiling, around, undetermined, is_ceiling=True),
-    ]
-    floor = floor_voice(proposal, _permission(spoken, proposal))
-    free_text = free_text_voice(proposal)
-    general = [
-        consent_voice(proposal, consent), budget_voice(budget), floor, free_text, shadow_voice(level),
-        None if any(not one.is_ceiling for one in spoken) else level_voice(proposal, level),
-    ]  # fmt: skip
-    opinions = [one.opinion for one in spoken] + [opinion for opinion in general if opinion is not None]
-    winner = _strictest(opinions)
-    is_hard = floor is not None or free_text is not None or any(
-        one.is_ceiling and one.opinion.outcome == "approve" for one in spoken
-    )  # fmt: skip
-    if winner.outcome == "approve" and not is_hard and (yes := remembered_voice(remembered)) is not None:
-        opinions.append(yes)
+    heard = _hear(policy, ceiling, around, budget)
+    winner = min(heard.opinions, key=_order)
+    if winner.outcome == "approve" and not heard.is_hard and (yes := remembered_voice(remembered)) is not None:
+        heard.opinions.append(yes)
         winner = yes
     terms = None
     if winner.outcome == "approve":
-        needs_person = floor is not None or free_text is not None or proposal.effect_class == "destructive"
-        terms = _terms(policy.policy, spoken, needs_person=needs_person)
-        winner = _named_for(winner, spoken)
+        terms = _terms(policy.policy, heard, is_grave=proposal.effect_class == "destructive")
+        winner = _named_for(winner, heard.spoken)
     return Decision(
         id=new_id(),
         outcome=winner.outcome,
@@ -106,13 +101,31 @@ def decide(
         policy_version=policy.policy.version,
         level=level,
         terms=terms,
-        notice=winner.outcome == "allow" and _is_told(proposal, level, spoken),
+        notice=winner.outcome == "allow" and _is_told(proposal, level, heard.spoken),
         is_shadow=winner.voice == "shadow",
-        considered=tuple(sorted(opinions, key=_order)),
+        considered=tuple(sorted(heard.opinions, key=_order)),
         voice=winner.voice,
         ceiling_version=ceiling.policy.version,
-        undetermined=tuple(sorted(undetermined)),
+        undetermined=tuple(sorted(heard.undetermined)),
     )
+
+
+def _hear(policy: RuleIndex, ceiling: RuleIndex, around: Circumstances, budget: Budget | None) -> _Heard:
+    """Let every voice speak but that of memory, which only answers a question."""
+    proposal = around.proposal
+    undetermined: list[str] = []
+    own = _spoken(policy, around, undetermined, is_ceiling=False)
+    above = _spoken(ceiling, around, undetermined, is_ceiling=True)
+    spoken = [*own, *above]
+    floor, free_text = floor_voice(proposal, _permission(spoken, proposal)), free_text_voice(proposal)
+    general = (
+        consent_voice(proposal, around.consent), budget_voice(budget), floor, free_text, shadow_voice(around.level),
+        None if own else level_voice(proposal, around.level),
+    )  # fmt: skip
+    opinions = [one.opinion for one in spoken] + [opinion for opinion in general if opinion is not None]
+    needs_person = floor is not None or free_text is not None
+    is_hard = needs_person or any(one.opinion.outcome == "approve" for one in above)
+    return _Heard(spoken, undetermined, opinions, needs_person=needs_person, is_hard=is_hard)
 
 
 def _refused(unknown: Opinion | None, policy: RuleIndex, ceiling: RuleIndex) -> Decision:
@@ -139,7 +152,7 @@ def _spoken(index: RuleIndex, around: Circumstances, undetermined: list[str], *,
             # Who wrote the rule did not think of this, so silence is no yes.
             terms = replace(terms, on_expiry="deny")
         name = f"{CEILING}{rule.name}" if is_ceiling else rule.name
-        found.append(_Spoken(Opinion("rule", name, rule.outcome, reason), match, terms, is_ceiling))
+        found.append(_Spoken(Opinion("rule", name, rule.outcome, reason), match, terms))
     return found
 
 
@@ -156,15 +169,11 @@ def _order(opinion: Opinion) -> tuple[int, int, str]:
     return (-STRICTNESS[opinion.outcome], _PRECEDENCE[opinion.voice], opinion.rule)
 
 
-def _strictest(opinions: Sequence[Opinion]) -> Opinion:
-    return min(opinions, key=_order)
-
-
-def _terms(policy: Policy, spoken: Iterable[_Spoken], *, needs_person: bool) -> ApprovalTerms:
+def _terms(policy: Policy, heard: _Heard, *, is_grave: bool) -> ApprovalTerms:
     """Return the strictest terms of the rules that ask for an approval, or the policy's own where none does."""
-    asked = [one.terms for one in spoken if one.opinion.outcome == "approve"]
+    asked = [one.terms for one in heard.spoken if one.opinion.outcome == "approve"]
     terms = strictest(asked) if asked else policy.approval
-    return replace(terms, on_expiry="deny") if needs_person and terms.on_expiry != "deny" else terms
+    return replace(terms, on_expiry="deny") if heard.needs_person or is_grave else terms
 
 
 def _named_for(winner: Opinion, spoken: Iterable[_Spoken]) -> Opinion:
