@@ -1,5 +1,6 @@
 """``run.act``: an effect from its proposal to what became of it, durable at every boundary."""
 
+from collections.abc import Callable
 from typing import Any
 
 from bailiwick.authority import Authority
@@ -15,7 +16,7 @@ from bailiwick.effects.registry import ToolRegistry
 from bailiwick.effects.slots import answer_labels
 from bailiwick.storage import Database
 from bailiwick.tasks import LeaseLostError, Run
-from bailiwick.tasks.acting import Acted, Effect
+from bailiwick.tasks.acting import Acted, Effect, Expectation
 
 MAX_ROUNDS = 3
 """How often an effect is proposed, because something moved or a person edited it, before it is given up."""
@@ -49,12 +50,14 @@ class EffectActing:
         authority: Authority,
         approvals: Approvals,
         budgets: Budgets,
+        validate: Callable[[Expectation], None] | None = None,
     ) -> None:
         self._effects = effects
         self._approvals = approvals
         self._proposing = Proposing(
-            database, tools, effects.moves, authority=authority, approvals=approvals, budgets=budgets
-        )
+            database, tools, effects.moves, authority=authority, approvals=approvals, budgets=budgets,
+            validate=validate,
+        )  # fmt: skip
         self._applying = Applying(effects, tools, budgets)
 
     async def act(self, run: Run, effect: Effect) -> Acted:

@@ -25,7 +25,7 @@ from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
 from bailiwick.storage.database import trusted
 from bailiwick.tasks import LeaseLostError, Run
-from bailiwick.tasks.acting import Effect, EffectState
+from bailiwick.tasks.acting import Effect, EffectState, Expectation
 
 _NOT_HELD = "BW001"
 _MAX_REASON = 2000
@@ -76,8 +76,11 @@ class Proposing:
         authority: Authority,
         approvals: Approvals,
         budgets: Budgets,
+        validate: Callable[[Expectation], None] | None = None,
     ) -> None:
+        """Take who carries it all; ``validate`` raises for an expectation that nobody could look at."""
         self._database = database
+        self._validate = validate
         self._tools = tools
         self._moves = moves
         self._authority = authority
@@ -92,7 +95,7 @@ class Proposing:
         ``made`` is told of the effect where this call has made it.
 
         Raises:
-            UnknownKindError, InvalidPayloadError: no such tool, or arguments that do not fit it.
+            UnknownKindError, InvalidPayloadError: no such tool or check, or arguments that do not fit it.
             LeaseLostError: the task was taken from this worker; nothing was proposed.
         """
         if not 1 <= len(wanted.effect.reason) <= _MAX_REASON:
@@ -104,6 +107,8 @@ class Proposing:
         # A run that begins for the first time has proposed nothing; a key in the table would say so.
         proposed = await self._find(run, wanted.seq) if run.task.is_resumed else None
         if proposed is None:
+            if wanted.effect.expectation is not None and self._validate is not None:
+                self._validate(wanted.effect.expectation)
             seen = await look(tool, arguments, run.task.organization_id, key=new_id(), since=datetime.now(UTC))
             try:
                 effect, expires_seconds = await self._decide(run, wanted, seen)

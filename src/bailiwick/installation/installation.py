@@ -309,7 +309,7 @@ class Installation:
         """Return who carries out the effects of runs."""
         return EffectActing(
             self.database, self.registry.tools, self.effects, authority=self.authority, approvals=self.approvals,
-            budgets=self.budgets,
+            budgets=self.budgets, validate=Expecting(self.database, self.registry.checks).validate,
         )  # fmt: skip
 
     def register(self, extensions: Sequence[Extension], failed: Sequence[ExtensionStatus]) -> None:

@@ -48,6 +48,7 @@ class ExpectingEngine(ActingEngine):
         self.clock = ManualClock(datetime.now(UTC))
         self.effects.moves.judged.append(Learning(self.autonomy).hear)
         self.outcomes = Outcomes(self.database, self.effects, self.events, self.audit)
+        self.checks = checks
         self.services.expecting = Expecting(self.database, checks)
         check = OutcomeCheck(self.outcomes, checks, retry=RETRY, clock=self.clock)
         self.kinds.register(TaskKind(KIND, check.handle, OutcomePayload, RETRY))
