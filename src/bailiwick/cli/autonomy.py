@@ -13,6 +13,7 @@ from bailiwick.cli.submit import read_payload
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.kernel.documents import encode_checked
+from bailiwick.replay.rehearsal import Bound, Bounds
 from bailiwick.storage.pages import Page
 
 app = typer.Typer(no_args_is_help=True)
@@ -135,13 +136,28 @@ def promotions(
 @app.command()
 def confirm(
     promotion: PromotionId,
+    *,
     reason: Annotated[str | None, typer.Option("--reason", help="Why; it is audited.")] = None,
+    rehearsed: Annotated[
+        str | None,
+        typer.Option(
+            "--rehearsed",
+            metavar="N|N%",
+            help="Only if its recorded decisions, made again so, have no more regressions.",
+        ),
+    ] = None,
     org: Org = HOME,
     as_json: AsJson = False,
 ) -> None:
     """Let an agent go one level further, if what it earned still holds."""
+    bounds = None if rehearsed is None else Bounds(Bound.parse(rehearsed))
 
     async def answer(installation: Installation, organization: Organization) -> Promotion:
+        if bounds is not None:
+            found = await installation.autonomy.promotion(organization.id, promotion)
+            await installation.rehearsals.require_level(
+                organization.id, found.agent_id, found.effect_class, found.to_level, bounds
+            )
         return await installation.autonomy.confirm(organization.id, promotion, actor=operator(), reason=reason)
 
     _told(with_organization(org, answer), as_json=as_json)

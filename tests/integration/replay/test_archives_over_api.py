@@ -10,6 +10,7 @@ from bailiwick.audit import Actor
 from bailiwick.authority import Proposal
 from bailiwick.replay.archive import parse_archive
 from tests.integration.api.conftest import Premises
+from tests.integration.api.test_autonomy_over_api import agent_of, earn
 from tests.integration.api.test_tasks_over_api import UNKNOWN, ended, submit
 
 PERSON = Actor("user", UNKNOWN, "Ada")
@@ -110,3 +111,15 @@ async def test_a_policy_is_put_in_force_only_if_its_rehearsal_passes_where_that_
         assert (await premises.installation.policies.get(premises.acme.id)).version == 1
         assert (await admin.put(path, json={"source": LOOSE, "max_regressions": "1"})).status_code == 200
     assert (await premises.installation.policies.get(premises.acme.id)).version == 2
+
+
+async def test_a_promotion_goes_on_only_if_its_rehearsal_passes_where_that_is_asked_for(
+    premises: Premises, acme: httpx.AsyncClient, login_url: str
+) -> None:
+    promotion = await earn(premises, login_url, await agent_of(premises))
+    url = f"/api/v1/autonomy/promotions/{promotion}"
+    # What it earned came from no decision that could be made again.
+    refused = await acme.post(f"{url}/confirm", json={"max_regressions": "0"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "rehearsal.refused"), refused.text
+    assert (await acme.get(url)).json()["state"] == "proposed"
+    assert (await acme.post(f"{url}/confirm", json={})).status_code == 200

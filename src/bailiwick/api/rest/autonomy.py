@@ -9,9 +9,11 @@ from pydantic import BaseModel, Field
 from bailiwick.api.access import Acting, Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
+from bailiwick.api.rest.rehearsals import BoundText
 from bailiwick.authority.autonomy import AutonomyRules
 from bailiwick.authority.autonomy.model import PromotionState, SetBy
 from bailiwick.authority.model import EffectClass
+from bailiwick.replay.rehearsal import Bound, Bounds
 
 router = APIRouter(prefix="/autonomy", tags=["autonomy"])
 
@@ -138,6 +140,11 @@ class ConfirmBody(Body):
     reason: str | None = Field(
         default=None, min_length=1, max_length=2000, description="Why; it is audited.", examples=["well done"]
     )
+    max_regressions: BoundText | None = Field(
+        default=None, examples=["0"],
+        description="Refuse it unless the agent's recorded decisions, made again at that level, have no more "
+        "regressions: a number or share.",
+    )  # fmt: skip
 
 
 @router.get("", summary="List levels", responses=problems(404), dependencies=[Needs("autonomy:read")])
@@ -196,6 +203,12 @@ async def confirm_promotion(
     platform: Platform, organization: Tenant, actor: Acting, promotion_id: PromotionId, body: ConfirmBody
 ) -> PromotionView:
     """Let the agent go one level further, if what it earned still holds."""
+    if body.max_regressions is not None:
+        asked = await platform.autonomy.promotion(organization.id, promotion_id)
+        await platform.rehearsals.require_level(
+            organization.id, asked.agent_id, asked.effect_class, asked.to_level,
+            Bounds(Bound.parse(body.max_regressions)),
+        )  # fmt: skip
     found = await platform.autonomy.confirm(organization.id, promotion_id, actor=actor, reason=body.reason)
     return PromotionView.model_validate(found, from_attributes=True)
 
