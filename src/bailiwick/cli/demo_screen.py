@@ -170,9 +170,9 @@ class _Feed:
 def _outside(effects: EffectsSeen) -> Text:
     """Return what became of effects; each count stands for itself, so they are never added up."""
     return Text.assemble(
-        "\neffects: ", f"{effects.proposed} proposed   ",
-        (f"{effects.waiting_for_approval} waiting for approval   ", "yellow" if effects.waiting_for_approval else ""),
-        f"{effects.applied} applied   ", (f"{effects.verified} verified   ", "green" if effects.verified else ""),
+        "\neffects: ", f"{effects.proposed} proposed  ",
+        (f"{effects.waiting_for_approval} wait for approval  ", "yellow" if effects.waiting_for_approval else ""),
+        f"{effects.applied} applied  ", (f"{effects.verified} verified  ", "green" if effects.verified else ""),
         (f"{effects.denied} denied", "bold red" if effects.denied else ""),
     )  # fmt: skip
 

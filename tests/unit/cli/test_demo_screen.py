@@ -6,6 +6,7 @@ from rich.console import Console
 
 from bailiwick.agents import AgentStatistics
 from bailiwick.cli.demo_screen import DemoScreen
+from bailiwick.demo.effects import EffectsSeen
 from bailiwick.demo.pulse import Movement, Pulse
 from bailiwick.demo.story import Story
 from bailiwick.events import Event
@@ -30,7 +31,7 @@ def pulse() -> Pulse:
     return Pulse(
         Movement(5, 1, 0), {"completed": 9, "cancelled": 0, "discarded": 0, "executing": 5}, {"issue.opened": 90},
         agents, issues, SlaCounts(1, 2, 3), 11,
-        grouped([]),
+        grouped([]), EffectsSeen(proposed=172, waiting_for_approval=72, applied=99, verified=98, denied=2),
     )  # fmt: skip
 
 
@@ -108,3 +109,32 @@ def test_one_issue_of_each_sort_is_remembered():
 
     assert [one.key for one in story.highlights()] == [KEY]
     assert story.title(KEY) == "Hello"
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_screen_tells_of_effects_each_count_for_itself(width: int):
+    lines = "\n".join(drawn(width, 30))
+    assert "effects: 172 proposed  72 wait for approval  99 applied  98 verified  2 denied" in lines
+
+
+def moved(what: str, **payload: object) -> Event:
+    effect = {"effect_id": "e", "task_id": "t", "tool": "github.comment", "effect_class": "external"}
+    document = {**effect, "target": f"issue:{KEY}", "state": what, "reason": "", **payload}
+    return event(f"effect.{what}", document, key="e")
+
+
+def test_a_refusal_is_told_of_its_issue_with_its_rule():
+    story = Story()
+    line = story.tell(moved("declined", reason="ceiling/orders-to-agents: it gives orders"))
+    assert line is not None
+    assert (line.subject, line.key, line.verb, line.tone) == ("7", KEY, "refused", "alarm")
+    assert "ceiling/orders-to-agents" in line.text
+    assert [(one.key, "orders-to-agents" in one.why) for one in story.highlights()] == [(KEY, True)]
+
+
+def test_what_waits_for_a_person_is_told_apart_from_what_is_allowed():
+    story = Story()
+    waits, allowed = story.tell(moved("proposed", state="awaiting")), story.tell(moved("proposed", state="proposed"))
+    assert waits is not None
+    assert allowed is not None
+    assert (waits.verb, allowed.verb) == ("asks", "may")
