@@ -86,13 +86,16 @@ def decide(
     around = Circumstances(proposal, level, consent=consent, organization=tuple(organization))
     heard = _hear(policy, ceiling, around, budget)
     winner = min(heard.opinions, key=_order)
-    if winner.outcome == "approve" and not heard.is_hard and (yes := remembered_voice(remembered)) is not None:
-        heard.opinions.append(yes)
-        winner = yes
     terms = None
     if winner.outcome == "approve":
         terms = _terms(policy.policy, heard, is_grave=proposal.effect_class == "destructive")
-        winner = _named_for(winner, heard.spoken)
+        yes = remembered_voice(remembered)
+        # One person's word for good does not stand for that of several.
+        if yes is not None and not heard.is_hard and terms.quorum == 1:
+            heard.opinions.append(yes)
+            winner, terms = yes, None
+        else:
+            winner = _named_for(winner, heard.spoken)
     return Decision(
         id=new_id(),
         outcome=winner.outcome,

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 import orjson
 
 from bailiwick.audit import AuditLog
+from bailiwick.audit.canonical import canonical, digest
 from bailiwick.authority.approvals.asking import Asking
 from bailiwick.authority.approvals.delegating import Delegations
 from bailiwick.authority.approvals.errors import ApprovalChangedError, missing, refusal
@@ -314,6 +315,8 @@ class Approvals(Asking):
         after: dict[str, Any] = {
             "decision": saying.decision, "digest": approval.digest, "state": answered.state, "via": answerer.via,
             "for": saying.on_behalf_of,
+            # Their hash: the log is kept for years, and arguments may be about people.
+            "arguments": None if saying.arguments is None else digest(canonical(dict(saying.arguments))),
         }  # fmt: skip
         await self._record(
             approval, "approval.answered", answerer.actor, connection, before={"state": approval.state}, after=after,

@@ -11,12 +11,12 @@ import psycopg
 
 from bailiwick.audit import Act, Actor, AuditLog
 from bailiwick.authority.approvals.bounds import checked_bounds, within
-from bailiwick.authority.approvals.errors import NoApproverError
+from bailiwick.authority.approvals.errors import NoApproverError, SignatureNeededError
 from bailiwick.authority.approvals.model import Answerer, ApprovalRecord
 from bailiwick.authority.model import Proposal
 from bailiwick.kernel.clock import Clock
 from bailiwick.kernel.documents import encode
-from bailiwick.kernel.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
@@ -208,7 +208,9 @@ async def _check_said_yes(
     if row is None:
         raise NoApproverError("a rule is made by whoever said yes in their own name; answer the approval first")
     if row["signs"] and proof is None:
-        raise ForbiddenError("your account has a passkey, so the rule needs its signature: ask for options to sign")
+        raise SignatureNeededError(
+            "your account has a passkey, so the rule needs its signature: ask for options to sign"
+        )
 
 
 def _target(rule_id: str) -> str:
