@@ -7,7 +7,15 @@ from pydantic import BaseModel, ConfigDict
 
 from bailiwick import __version__
 from bailiwick.extensions.registrar import Registrar
-from bailiwick.outcomes.checking import KIND, RETRY, OutcomeCheck, OutcomePayload
+from bailiwick.outcomes.checking import (
+    KIND,
+    RETRY,
+    SWEEP_KIND,
+    OutcomeCheck,
+    OutcomePayload,
+    OutcomeSweep,
+    SweepPayload,
+)
 from bailiwick.outcomes.facts import EVENT_TYPES
 from bailiwick.outcomes.general import register_general
 from bailiwick.outcomes.learning import Learning
@@ -17,6 +25,7 @@ from bailiwick.tasks.schedules import NewSchedule
 
 COMPARE_KIND = "autonomy.compare"
 _TIMEOUT_SECONDS = 180.0
+_JOB_RETRY = RetryPolicy(max_attempts=3, first_delay_seconds=2)
 
 
 class ComparePayload(BaseModel):
@@ -42,6 +51,11 @@ class OutcomesExtension:
         check = OutcomeCheck(kernel.outcomes, registry.checks)
         # Nobody but the platform asks for a look: it comes when it was promised.
         registrar.task_kind(TaskKind(KIND, check.handle, OutcomePayload, RETRY, _TIMEOUT_SECONDS, is_metered=False))
+        sweep = OutcomeSweep(kernel.outcomes)
+        registrar.task_kind(
+            TaskKind(SWEEP_KIND, sweep.handle, SweepPayload, _JOB_RETRY, _TIMEOUT_SECONDS, is_metered=False)
+        )
+        registrar.schedule(NewSchedule(SWEEP_KIND, SWEEP_KIND, interval_seconds=3600, jitter_seconds=360, priority=3))
         self._register_shadow(registrar)
 
     def _register_shadow(self, registrar: Registrar) -> None:
@@ -52,8 +66,9 @@ class OutcomesExtension:
         async def compare(run: Run, _: ComparePayload) -> Any:
             return await comparing.compare_due(run.task.organization_id)
 
-        retry = RetryPolicy(max_attempts=3, first_delay_seconds=2)
-        registrar.task_kind(TaskKind(COMPARE_KIND, compare, ComparePayload, retry, _TIMEOUT_SECONDS, is_metered=False))
+        registrar.task_kind(
+            TaskKind(COMPARE_KIND, compare, ComparePayload, _JOB_RETRY, _TIMEOUT_SECONDS, is_metered=False)
+        )
         registrar.schedule(
             NewSchedule(COMPARE_KIND, COMPARE_KIND, interval_seconds=3600, jitter_seconds=360, priority=3)
         )

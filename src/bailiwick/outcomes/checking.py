@@ -19,6 +19,9 @@ RETRY = RetryPolicy(max_attempts=6, first_delay_seconds=60, factor=4, max_delay_
 LOOK_SECONDS = 60.0
 """How long one look may take."""
 
+SWEEP_KIND = "outcome.sweep"
+SWEEP_AFTER = timedelta(hours=1)
+
 ON_TIME = timedelta(minutes=5)
 """Later than this is late; a timer that is due waits its turn like any task."""
 
@@ -29,6 +32,29 @@ class OutcomePayload(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     outcome_id: str
+
+
+class SweepPayload(BaseModel):
+    """The sweep is asked with nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class OutcomeSweep:
+    """The task kind ``outcome.sweep``: no promise stays pending for ever because its timer was cancelled or gave up."""
+
+    def __init__(self, outcomes: Outcomes, *, clock: Clock | None = None) -> None:
+        self._outcomes = outcomes
+        self._clock = clock or SystemClock()
+
+    async def handle(self, run: Run, payload: SweepPayload) -> dict[str, Any]:
+        """Make unknown what nobody will look at any more; return how many that were."""
+        del payload
+        now = self._clock.now()
+        finding = Finding("unknown", missing="a look: its timer was cancelled, or given up after its worker died often")
+        lost = await self._outcomes.abandoned(run.task.organization_id, before=now - SWEEP_AFTER)
+        settled = [await self._outcomes.record(run, outcome_id, Look(finding, now)) for outcome_id in lost]
+        return {"settled": sum(settled)}
 
 
 class OutcomeCheck:

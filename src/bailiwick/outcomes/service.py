@@ -94,6 +94,16 @@ class Outcomes:
         found = [OutcomeRecord(**row) for row in rows[:limit]]
         return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
 
+    async def abandoned(self, organization_id: str, *, before: datetime, limit: int = 200) -> "list[str]":
+        """Return pending outcomes that were due before a moment and whose timer is gone: cancelled, or given up."""
+        rows = await self._database.fetch_all(
+            "select id from outcomes o where organization_id = %s and state = 'pending' and check_at < %s "
+            "and not exists (select from tasks t where t.id = o.id) order by check_at limit %s",
+            (organization_id, before, limit),
+            organization_id=organization_id,
+        )
+        return [row["id"] for row in rows]
+
     async def record(self, run: Run, outcome_id: str, look: Look) -> bool:
         """Write a verdict with its evidence and all that follows from it, in one transaction and once.
 
