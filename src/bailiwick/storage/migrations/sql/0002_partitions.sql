@@ -23,6 +23,8 @@ begin
                 'create table %I partition of %I for values from (%L) to (%L)', v_name, p_parent,
                 partition_bound(v_month), partition_bound(v_month + interval '1 month'));
             perform tenant_table(v_name::regclass);
+            -- What the application may change of a row is granted on the parent.
+            execute format('revoke update on %I from bailiwick', v_name);
             v_made := v_made + 1;
         end if;
     end loop;
