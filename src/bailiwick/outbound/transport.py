@@ -1,8 +1,12 @@
 """The transport that checks addresses where the connection is made, and follows redirects itself."""
 
 import asyncio
+import os
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import cast
 
 import anyio
@@ -32,16 +36,27 @@ class Bounds:
     redirects: int = 5
 
 
+def _trusted() -> ssl.SSLContext:
+    # The environment may only name certificates of the organization's own.
+    file = os.environ.get("SSL_CERT_FILE")
+    renewed_at = Path(file).stat().st_mtime_ns if file and Path(file).is_file() else None
+    return _context(file, os.environ.get("SSL_CERT_DIR"), renewed_at)
+
+
+@lru_cache(maxsize=4)
+def _context(*_: str | int | None) -> ssl.SSLContext:
+    """Return what certificates are checked by; reading them takes longer than many a call, so it is done once."""
+    return httpx.create_ssl_context(trust_env=True)
+
+
 class GuardedTransport(httpx.AsyncBaseTransport):
     """Reaches only what the allow list and the public internet hold; see `bailiwick.outbound.client`."""
 
     def __init__(self, allow: AllowList, *, bounds: Bounds | None = None, resolver: Resolver | None = None) -> None:
         """Prepare the connection pool; nothing is connected yet."""
         self._bounds = bounds or Bounds()
-        # The environment may only name certificates of the organization's own (SSL_CERT_FILE).
-        context = httpx.create_ssl_context(trust_env=True)
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context,
+            ssl_context=_trusted(),
             max_connections=20,
             max_keepalive_connections=5,
             keepalive_expiry=15.0,

@@ -30,7 +30,7 @@ def taken_port() -> Iterator[int]:
         yield other.getsockname()[1]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_the_demo_does_its_whole_work_and_tells_it_in_one_document(environment: dict[str, str], data_dir: Path):
     done = _run("demo", "--headless", "--json", env=environment)
 
@@ -49,6 +49,15 @@ def test_the_demo_does_its_whole_work_and_tells_it_in_one_document(environment: 
     assert told["sla"]["breached"] >= 1
     assert told["events"] > 493
     assert 0 < told["wall_seconds"] < 60
+    effects = told["effects"]
+    assert effects["verified"] > 0
+    assert effects["verified"] <= effects["applied"] < effects["proposed"]
+    assert (effects["failed"], effects["unknown"]) == (0, 0)
+    assert told["waiting_for_people"] >= effects["waiting_for_approval"] > 0
+    (refusal,) = effects["refusals"]
+    assert refusal["rule"] == "ceiling/orders-to-agents"
+    assert refusal["target"] == "issue:harbour-lane/operations#198"
+    assert refusal["count"] == effects["denied"]
     demo = {**environment, "BAILIWICK_DATA_DIR": str(data_dir / "demo")}
     traced = _run("trace", "harbour-lane/operations#213", "--org", told["organization"], "--json", env=demo)
     root = orjson.loads(traced.stdout)["roots"][0]
@@ -57,6 +66,19 @@ def test_the_demo_does_its_whole_work_and_tells_it_in_one_document(environment: 
     assert (handled["kind"], handled["state"]) == ("issue.handle", "completed")
     assert handled["steps"]
     assert "issue.classified" in {following.get("type") for following in handled["followed_by"]}
+
+    org = ("--org", told["organization"])
+    why = _run("why", refusal["effect_id"], *org, env=demo)
+    assert "ceiling/orders-to-agents" in why.stdout
+    answered = _run(
+        "approvals", "approve", effects["approval_id"], "--digest", effects["approval_digest"], *org, env=demo
+    )
+    assert answered.returncode == 0, answered.stderr
+    again = _run("demo", "--headless", "--json", "--keep", env=environment)
+    assert again.returncode == 0, again.stderr
+    later = orjson.loads(again.stdout)["effects"]
+    assert later["applied"] == effects["applied"] + 1
+    assert later["waiting_for_approval"] == effects["waiting_for_approval"] - 1
 
 
 @pytest.mark.timeout(120)
