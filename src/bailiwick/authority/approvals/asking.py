@@ -11,6 +11,7 @@ from bailiwick.authority.approvals.model import COLUMNS, ApprovalRecord, Approva
 from bailiwick.authority.approvals.toolbox import Toolbox
 from bailiwick.authority.model import ApprovalTerms, Decision, Proposal, Silence
 from bailiwick.events import EventLog
+from bailiwick.identity.people.permissions import ROLES, Role, may, parse_role
 from bailiwick.kernel.clock import Clock
 from bailiwick.kernel.errors import InternalError
 from bailiwick.kernel.ids import new_id
@@ -198,6 +199,8 @@ def checked_silence(terms: ApprovalTerms, proposal: Proposal) -> Silence:
 
 def _values(proposal: Proposal, decision: Decision, now: datetime) -> dict[str, Any]:
     terms = decision.terms or ApprovalTerms()
+    roles = sorted({_able(role) for role in terms.roles}, key=ROLES.index)
+    escalate_to = None if terms.escalate_to is None else _able(terms.escalate_to)
     lasts = timedelta(hours=terms.expires_hours)
     escalates = None if terms.escalate_hours is None else now + timedelta(hours=terms.escalate_hours)
     return {
@@ -207,10 +210,16 @@ def _values(proposal: Proposal, decision: Decision, now: datetime) -> dict[str, 
         "observed": orjson.dumps(proposal.observed).decode(), "price": proposal.price,
         "policy": decision.policy_mark, "labels": sorted(proposal.labels), "free_text": list(proposal.free_text),
         "reason": proposal.reason, "rule": decision.rule, "rule_reason": decision.reason,
-        "reversible": proposal.is_reversible, "roles": list(terms.roles), "quorum": terms.quorum,
-        "on_expiry": checked_silence(terms, proposal), "escalate_to": terms.escalate_to,
+        "reversible": proposal.is_reversible, "roles": roles, "quorum": terms.quorum,
+        "on_expiry": checked_silence(terms, proposal), "escalate_to": escalate_to,
         "reminds": now + lasts * _REMIND_AFTER, "escalates": escalates, "expires": now + lasts,
     }  # fmt: skip
+
+
+def _able(role: str) -> Role:
+    """Return a role, or the least one above it that answers approvals at all."""
+    above = ROLES[ROLES.index(parse_role(role)) :]
+    return next(one for one in above if may(one, "approvals:answer"))
 
 
 def _agent(approval: ApprovalRecord) -> Actor:

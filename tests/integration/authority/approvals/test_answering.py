@@ -37,6 +37,15 @@ async def test_who_has_not_the_role_is_refused(room: Room) -> None:
             await room.say(approval, "approve", person)
 
 
+async def test_a_role_that_answers_nothing_is_raised_to_one_that_does(room: Room) -> None:
+    viewer, operator = await room.person("viewer", "viewer"), await room.person("operator", "operator")
+    approval = await room.ask(roles=("viewer", "owner"))
+    assert approval.roles == ["operator", "owner"]
+    with pytest.raises(NoApproverError):
+        await room.say(approval, "approve", viewer)
+    assert (await room.say(approval, "approve", operator)).state == "approved"
+
+
 async def test_a_disabled_person_is_refused(room: Room, login_url: str) -> None:
     admin = await room.person("admin", "admin")
     approval = await room.ask()
