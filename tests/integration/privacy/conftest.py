@@ -63,8 +63,8 @@ class Bureau:
         async def is_idle() -> bool:
             for organization in (self.acme, self.rival):
                 row = await self.installation.database.fetch_one(
-                    "select count(*) as n from tasks where organization_id = %s "
-                    "and wait_event is distinct from 'issue.released'",
+                    "select count(*) as n from tasks where organization_id = %s and kind <> 'outcome.check' "
+                    "and (wait_event is null or wait_event not in ('issue.released', 'approval.answered'))",
                     (organization.id,),
                     organization_id=organization.id,
                 )

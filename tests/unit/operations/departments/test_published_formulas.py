@@ -15,7 +15,7 @@ from bailiwick.packs.operations.departments.figures import (
     say_duration,
     wilson_interval,
 )
-from bailiwick.packs.operations.departments.personal_data import is_card_number, is_iban, passes_luhn
+from bailiwick.privacy.forms import is_card_number, is_iban, passes_luhn
 
 
 @pytest.mark.parametrize(
