@@ -7,7 +7,7 @@ from typing import Protocol
 from bailiwick.authority.deciding import decide
 from bailiwick.authority.decisions import record_decision
 from bailiwick.authority.given import Given
-from bailiwick.authority.model import Budget, Decision, EffectClass, Proposal
+from bailiwick.authority.model import Budget, Decision, EffectClass, Proposal, Remembered
 from bailiwick.authority.policies import Policies
 from bailiwick.authority.voices import DEFAULT_LEVEL
 from bailiwick.storage import Database, Row
@@ -30,8 +30,8 @@ class Levels(Protocol):
 class Memory(Protocol):
     """Who knows what people said yes to for good."""
 
-    async def remembered(self, proposal: Proposal, connection: Connection) -> str | None:
-        """Return the name of the remembered rule that covers a proposal, if one does."""
+    async def remembered(self, proposal: Proposal, connection: Connection) -> Remembered | None:
+        """Return the remembered rule that covers a proposal, if one does."""
         ...
 
 

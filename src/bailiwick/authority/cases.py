@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
 from bailiwick.authority.deciding import decide
-from bailiwick.authority.model import Budget, Decision, EffectClass, Proposal
+from bailiwick.authority.model import Budget, Decision, EffectClass, Proposal, Remembered
 from bailiwick.authority.policy.index import NO_POLICY, RuleIndex
 from bailiwick.authority.policy.model import Case, Policy
 from bailiwick.authority.voices import DEFAULT_LEVEL
@@ -159,7 +159,10 @@ def _given(given: Mapping[str, Any]) -> dict[str, Any]:
         "level": level,
         "consent": None if consent is None else consent == "granted",
         "budget": None if budget is None else Budget(budget),
-        "remembered": _optional(given, "remembered"),
+        # Of the most senior role, so that a case asks for the rule and not for who made it.
+        "remembered": None
+        if given.get("remembered") is None
+        else Remembered(_text(given, "remembered", ""), ("owner",)),
         "organization": _texts(given, "organization"),
     }
 

@@ -10,12 +10,13 @@ from bailiwick.authority.model import (
     Decision,
     Opinion,
     Proposal,
+    Remembered,
     Voice,
 )
 from bailiwick.authority.policy.circumstances import Circumstances
 from bailiwick.authority.policy.index import NO_POLICY, Match, RuleIndex
 from bailiwick.authority.policy.model import Policy
-from bailiwick.authority.policy.terms import strictest, strictness
+from bailiwick.authority.policy.terms import is_heard, strictest, strictness
 from bailiwick.authority.voices import (
     budget_voice,
     consent_voice,
@@ -67,7 +68,7 @@ def decide(
     ceiling: RuleIndex = NO_POLICY,
     consent: bool | None = None,
     budget: Budget | None = None,
-    remembered: str | None = None,
+    remembered: Remembered | None = None,
     stranger: str | None = None,
     organization: Sequence[str] = (),
 ) -> Decision:
@@ -89,11 +90,10 @@ def decide(
     terms = None
     if winner.outcome == "approve":
         terms = _terms(policy.policy, heard, is_grave=proposal.effect_class == "destructive")
-        yes = remembered_voice(remembered)
-        # One person's word for good does not stand for that of several.
-        if yes is not None and not heard.is_hard and terms.quorum == 1:
-            heard.opinions.append(yes)
-            winner, terms = yes, None
+        # One person's word for good stands neither for that of several nor for that of somebody more senior.
+        if remembered is not None and not heard.is_hard and terms.quorum == 1 and is_heard(remembered.roles, terms):
+            winner, terms = remembered_voice(remembered.name), None
+            heard.opinions.append(winner)
         else:
             winner = _named_for(winner, heard.spoken)
     return Decision(

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from bailiwick.authority.model import Budget, Proposal
+from bailiwick.authority.model import Budget, Proposal, Remembered
 from bailiwick.kernel.documents import JsonObject
 
 
@@ -20,7 +20,7 @@ class Given:
     level: int | None
     consent: bool | None = None
     budget: Budget | None = None
-    remembered: str | None = None
+    remembered: Remembered | None = None
     stranger: str | None = None
     organization: tuple[str, ...] = ()
 
@@ -55,10 +55,11 @@ def given_document(given: Given) -> JsonObject:
 
 def given_of(document: Mapping[str, Any]) -> Given:
     """Return what stood around a proposal; raise KeyError, TypeError or ValueError where a document is none."""
-    budget = document["budget"]
+    budget, remembered = document["budget"], document["remembered"]
     fields: dict[str, Any] = {
         **document,
         "budget": None if budget is None else Budget(**budget),
+        "remembered": None if remembered is None else Remembered(remembered["name"], tuple(remembered["roles"])),
         "organization": tuple(document["organization"]),
     }
     return Given(**fields)

@@ -60,6 +60,14 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """A yes that a person gave for good: the rule's name, and the roles that were asked for when it was given."""
+
+    name: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalTerms:
     """Who must say yes, how many, by when, and what follows from silence."""
 

@@ -80,8 +80,6 @@ def budget_voice(budget: Budget | None) -> Opinion | None:
     return Opinion("budget", f"budget:{budget.rung}" if budget.rung else "budget", outcome, budget.reason)
 
 
-def remembered_voice(remembered: str | None) -> Opinion | None:
+def remembered_voice(remembered: str) -> Opinion:
     """Repeat a yes that a person gave for good."""
-    if remembered is None:
-        return None
     return Opinion("remembered", f"remembered:{remembered}", "allow", "a person said: always allow this")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bailiwick.authority import Decision, Proposal, decide
 from bailiwick.authority.given import Given, given_document, given_of, proposal_document, proposal_of
-from bailiwick.authority.model import STRICTNESS, Budget
+from bailiwick.authority.model import STRICTNESS, Budget, Remembered
 from bailiwick.authority.policy import NO_POLICY, Policy, RuleIndex, read_policy
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.replay.evidence import Evidence
@@ -23,7 +23,7 @@ givens = st.builds(
     level=st.none() | st.integers(1, 5),
     consent=st.none() | st.booleans(),
     budget=st.none() | st.builds(Budget, st.sampled_from(["ok", "ask", "deny"]), st.sampled_from(["", "run"])),
-    remembered=st.none() | st.just("always"),
+    remembered=st.none() | st.just(Remembered("always", ("owner",))),
     stranger=st.none() | st.just("no such tool"),
     organization=st.just((ORGANIZATION, "acme")),
 )

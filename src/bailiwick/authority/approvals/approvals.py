@@ -26,7 +26,7 @@ from bailiwick.authority.approvals.model import (
 from bailiwick.authority.approvals.remembering import NewRule, RememberedRule, RememberedRules
 from bailiwick.authority.approvals.signing import Signature, Signing, Statement, details_of
 from bailiwick.authority.approvals.toolbox import Toolbox
-from bailiwick.authority.model import EffectClass, Proposal
+from bailiwick.authority.model import EffectClass, Proposal, Remembered
 from bailiwick.events import EventLog
 from bailiwick.identity.factors.passkeys import PasskeyOptions
 from bailiwick.kernel.clock import Clock, SystemClock
@@ -217,8 +217,8 @@ class Approvals(Asking):
             proof = await self._signer().finish(_user_of(answerer), _rule_statement(approval, rule), signature)
         return await self.rules.remember(approval, rule, answerer, proof)
 
-    async def remembered(self, proposal: Proposal, connection: Connection) -> str | None:
-        """Return the name of a remembered rule that covers a proposal, if one does; in its transaction."""
+    async def remembered(self, proposal: Proposal, connection: Connection) -> Remembered | None:
+        """Return a remembered rule that covers a proposal, if one does; in its transaction."""
         return await self.rules.matching(proposal, connection)
 
     async def sweep(self, organization_id: str) -> dict[str, int]:

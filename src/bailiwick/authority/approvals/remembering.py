@@ -13,7 +13,7 @@ from bailiwick.audit import Act, Actor, AuditLog
 from bailiwick.authority.approvals.bounds import checked_bounds, within
 from bailiwick.authority.approvals.errors import NoApproverError, SignatureNeededError
 from bailiwick.authority.approvals.model import Answerer, ApprovalRecord
-from bailiwick.authority.model import Proposal
+from bailiwick.authority.model import Proposal, Remembered
 from bailiwick.kernel.clock import Clock
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
@@ -133,18 +133,18 @@ class RememberedRules:
             await self._audit.record(act, connection=connection)
         return rule
 
-    async def matching(self, proposal: Proposal, connection: Connection) -> str | None:
-        """Return the name of a rule that covers a proposal, in its transaction; None if there is none."""
+    async def matching(self, proposal: Proposal, connection: Connection) -> Remembered | None:
+        """Return a rule that covers a proposal, in its transaction; None if there is none."""
         if not proposal.is_reversible or proposal.effect_class == "destructive" or proposal.free_text:
             return None
         cursor = await connection.execute(
-            "select name, agent_id, max_price, bounds from approval_rules_in_force(%s, %s, %s)",
+            "select name, roles, agent_id, max_price, bounds from approval_rules_in_force(%s, %s, %s)",
             (proposal.tool, proposal.target, self._clock.now()),
         )
         for row in await cursor.fetchall():
             is_theirs = row["agent_id"] is None or row["agent_id"] == proposal.agent_id
             if is_theirs and proposal.price <= row["max_price"] and within(row["bounds"], proposal.arguments):
-                return row["name"]
+                return Remembered(row["name"], tuple(row["roles"]))
         return None
 
     async def list(self, organization_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[RememberedRule]:

@@ -22,7 +22,8 @@ def strictest(several: Sequence[ApprovalTerms]) -> ApprovalTerms:
     means no if it does for one of them. Time: the shortest where silence means
     no, the longest where it means yes.
     """
-    hardest = max(several, key=lambda terms: (strictness(terms), terms.roles))
+    # In full, so that terms which differ in anything never depend on their order.
+    hardest = max(several, key=lambda terms: (strictness(terms), str(terms.escalate_to), terms.escalate_hours or 0.0))
     on_expiry = "deny" if any(terms.on_expiry == "deny" for terms in several) else "allow"
     hours = [terms.expires_hours for terms in several]
     return replace(
@@ -34,11 +35,19 @@ def strictest(several: Sequence[ApprovalTerms]) -> ApprovalTerms:
     )
 
 
+def is_heard(roles: Sequence[str], terms: ApprovalTerms) -> bool:
+    """Tell whether whoever was senior enough for some roles is so for these terms, too."""
+    return bool(roles) and _seniority(tuple(roles)) >= _seniority(terms.roles)
+
+
 def _roles(several: Sequence[ApprovalTerms]) -> tuple[str, ...]:
     shared = set(several[0].roles).intersection(*(terms.roles for terms in several))
     if shared:
         return tuple(sorted(shared, key=_RANK.__getitem__))
-    return max((terms.roles for terms in several), key=lambda roles: (_seniority(roles), sorted(roles)))
+    return max(
+        (tuple(sorted(terms.roles, key=_RANK.__getitem__)) for terms in several),
+        key=lambda roles: (_seniority(roles), roles),
+    )
 
 
 def _seniority(roles: tuple[str, ...]) -> int:

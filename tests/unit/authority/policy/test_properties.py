@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bailiwick.authority.deciding import decide
-from bailiwick.authority.model import STRICTNESS, Budget, Decision, Proposal
+from bailiwick.authority.model import STRICTNESS, Budget, Decision, Proposal, Remembered
 from bailiwick.authority.policy import NO_POLICY, Policy, Rule, RuleIndex
 from bailiwick.authority.policy.circumstances import Circumstances
 from bailiwick.authority.policy.terms import strictest, strictness
@@ -57,15 +57,19 @@ def test_adding_a_rule_that_denies_never_loosens(
     policy: Policy, proposal: Proposal, level: int, denial: Rule, budget: Budget | None
 ) -> None:
     assume(denial.name not in {rule.name for rule in policy.rules})
-    before = decide(RuleIndex(policy), proposal, level, budget=budget, remembered="yes")
-    after = decide(RuleIndex(with_rules(policy, denial)), proposal, level, budget=budget, remembered="yes")
+    before = decide(RuleIndex(policy), proposal, level, budget=budget, remembered=Remembered("yes", ("owner",)))
+    after = decide(
+        RuleIndex(with_rules(policy, denial)), proposal, level, budget=budget, remembered=Remembered("yes", ("owner",))
+    )
     assert _strict(after) >= _strict(before)
 
 
 @given(policies(), policies(("approve", "deny")), proposals(), levels)
 def test_a_ceiling_never_loosens(policy: Policy, ceiling: Policy, proposal: Proposal, level: int) -> None:
-    free = decide(RuleIndex(policy), proposal, level, remembered="yes")
-    held = decide(RuleIndex(policy), proposal, level, ceiling=RuleIndex(ceiling), remembered="yes")
+    free = decide(RuleIndex(policy), proposal, level, remembered=Remembered("yes", ("owner",)))
+    held = decide(
+        RuleIndex(policy), proposal, level, ceiling=RuleIndex(ceiling), remembered=Remembered("yes", ("owner",))
+    )
     assert _strict(held) >= _strict(free)
 
 
@@ -82,7 +86,9 @@ def test_rules_speak_before_the_level(policy: Policy, proposal: Proposal, level:
 def test_an_observer_never_gets_anything_allowed_or_approved(
     policy: Policy, proposal: Proposal, consent: bool | None, budget: Budget | None
 ) -> None:
-    decision = decide(RuleIndex(policy), proposal, 1, consent=consent, budget=budget, remembered="yes")
+    decision = decide(
+        RuleIndex(policy), proposal, 1, consent=consent, budget=budget, remembered=Remembered("yes", ("owner",))
+    )
     assert decision.outcome == "deny"
 
 
@@ -100,9 +106,14 @@ def test_what_nobody_knows_is_denied(policy: Policy, proposal: Proposal, unknown
     assert (decision.outcome, decision.voice) == ("deny", "unknown")
 
 
-@given(policies(("approve", "deny")), proposals(), st.integers(1, 5), st.sampled_from([None, "yes"]))
+@given(
+    policies(("approve", "deny")),
+    proposals(),
+    st.integers(1, 5),
+    st.sampled_from([None, Remembered("yes", ("owner",))]),
+)
 def test_no_level_and_no_memory_passes_the_floor_of_what_cannot_be_undone(
-    policy: Policy, proposal: Proposal, level: int, remembered: str | None
+    policy: Policy, proposal: Proposal, level: int, remembered: Remembered | None
 ) -> None:
     assume(proposal.effect_class != "read")
     final = replace(proposal, is_reversible=False)
@@ -128,7 +139,7 @@ def test_only_a_rule_that_names_the_tool_and_says_so_passes_the_floor(
 @given(policies(), proposals(), levels)
 def test_text_from_outside_that_nothing_bounds_needs_a_person(policy: Policy, proposal: Proposal, level: int) -> None:
     reached = replace(proposal, free_text=("body",))
-    decision = decide(RuleIndex(policy), reached, level, remembered="yes")
+    decision = decide(RuleIndex(policy), reached, level, remembered=Remembered("yes", ("owner",)))
     assert decision.outcome != "allow"
     assert decision.terms is None or decision.terms.on_expiry == "deny"
 
@@ -149,7 +160,12 @@ def test_not_knowing_is_never_looser_than_knowing(policy: Policy, proposal: Prop
 
 
 surroundings = st.fixed_dictionaries(
-    {"level": levels, "budget": budgets, "consent": consents, "remembered": st.sampled_from([None, "yes"])}
+    {
+        "level": levels,
+        "budget": budgets,
+        "consent": consents,
+        "remembered": st.sampled_from([None, Remembered("yes", ("owner",))]),
+    }
 )
 
 
@@ -168,7 +184,7 @@ def test_the_strictest_of_all_that_was_said_wins_and_is_named(
 @given(proposals(), budgets)
 def test_a_remembered_yes_answers_only_what_would_be_asked(proposal: Proposal, budget: Budget | None) -> None:
     asked = decide(NO_POLICY, proposal, 2, budget=budget)
-    remembered = decide(NO_POLICY, proposal, 2, budget=budget, remembered="yes")
+    remembered = decide(NO_POLICY, proposal, 2, budget=budget, remembered=Remembered("yes", ("owner",)))
     if asked.outcome != "approve" or any(one.voice in ("floor", "free_text") for one in asked.considered):
         assert _said(remembered) == _said(asked)
     else:

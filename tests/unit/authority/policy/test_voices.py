@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bailiwick.authority.deciding import decide
-from bailiwick.authority.model import Budget, Decision
+from bailiwick.authority.model import Budget, Decision, Remembered
 from bailiwick.authority.policy import NO_POLICY, RuleIndex, read_policy
 from tests.support.policies import proposal
 
@@ -63,16 +63,18 @@ def test_the_voice_that_decides_is_named(known: dict[str, Any], named: tuple[str
 
 def test_a_remembered_yes_answers_rule_level_and_budget_and_nothing_harder() -> None:
     asking = "[{name: ask, then: approve}]"
-    assert _decided(asking, remembered="Anna's").rule == "remembered:Anna's"
-    assert _decided(remembered="Anna's").outcome == "allow"
-    assert _decided(level=4, budget=Budget("ask", "soft"), remembered="Anna's").outcome == "allow"
+    assert _decided(asking, remembered=Remembered("Anna's", ("owner",))).rule == "remembered:Anna's"
+    assert _decided(remembered=Remembered("Anna's", ("owner",))).outcome == "allow"
+    assert (
+        _decided(level=4, budget=Budget("ask", "soft"), remembered=Remembered("Anna's", ("owner",))).outcome == "allow"
+    )
     for harder in (
-        _decided(asking, remembered="Anna's", is_reversible=False),
-        _decided(asking, remembered="Anna's", free_text=("body",)),
-        _decided(remembered="Anna's", ceiling="rules: [{name: ask, then: approve}]"),
+        _decided(asking, remembered=Remembered("Anna's", ("owner",)), is_reversible=False),
+        _decided(asking, remembered=Remembered("Anna's", ("owner",)), free_text=("body",)),
+        _decided(remembered=Remembered("Anna's", ("owner",)), ceiling="rules: [{name: ask, then: approve}]"),
     ):
         assert harder.outcome == "approve"
-    assert _decided("[{name: never, then: deny}]", remembered="Anna's").outcome == "deny"
+    assert _decided("[{name: never, then: deny}]", remembered=Remembered("Anna's", ("owner",))).outcome == "deny"
 
 
 def test_a_rule_that_names_the_tool_and_says_so_permits_what_cannot_be_undone() -> None:
