@@ -295,9 +295,7 @@ class Installation:
         self.approvals = Approvals(self.database, self.events, self.audit, Toolbox(self.registry.tools))
         self.approvals.learning = self.autonomy
         self.authority.memory = self.approvals
-        self.effects = Effects(
-            self.database, self.events, self.audit, approvals=self.approvals, budgets=self.budgets
-        )
+        self.effects = Effects(self.database, self.events, self.audit, approvals=self.approvals, budgets=self.budgets)
         self.rewinding = Rewinding(
             self.database, self.effects, self.registry.tools, self.queue, self.audit,
             agent_of=rewinder_of(self.directory),

@@ -161,7 +161,11 @@ _PRIVACY: tuple[Location, ...] = (
         reason="the ground of a hold is evidence of a legal obligation (GDPR, article 17.3 e)",
     ),
     Location(
-        "policies", {"source": "text", "note": "text", "put_by_name": "name"}, "keep", AUDIT, key=("version",),
+        "policies",
+        {"source": "text", "note": "text", "put_by_name": "name"},
+        "keep",
+        AUDIT,
+        key=("version",),
         reason="who put which rules in force is evidence of what agents were allowed (GDPR, article 17.3 e)",
     ),
     Location(
