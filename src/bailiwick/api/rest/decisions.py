@@ -27,7 +27,6 @@ About = Annotated[
         examples=["acme/shop#7"],
     ),
 ]  # fmt: skip
-Text = Annotated[str | None, Query(min_length=1, max_length=500)]
 
 
 class OpinionView(BaseModel):
@@ -111,8 +110,13 @@ async def list_decisions(
     task: Annotated[UUID | None, Query(description="Of this run only.", examples=[_ID])] = None,
     agent: Annotated[UUID | None, Query(description="Of this agent only.", examples=[_ID])] = None,
     outcome: Annotated[Outcome | None, Query(description="Only those.", examples=["deny"])] = None,
-    tool: Text = None,
-    target: Text = None,
+    tool: Annotated[
+        str | None, Query(min_length=1, max_length=500, description="With this tool only.", examples=["github.comment"])
+    ] = None,
+    target: Annotated[
+        str | None,
+        Query(min_length=1, max_length=500, description="About this target only.", examples=["issue:acme/shop#7"]),
+    ] = None,
     shadow: Annotated[bool | None, Query(description="Only what observers would have done.", examples=[True])] = None,
     limit: Limit = 50,
     cursor: Cursor = None,

@@ -131,7 +131,9 @@ async def list_effects(
     *,
     state: Annotated[EffectState | None, Query(description="Only those in this state.", examples=["unknown"])] = None,
     tool: Annotated[Name, Query(description="Only those of this tool.", examples=["github.comment"])] = None,
-    effect_class: Annotated[EffectClass | None, Query(description="Only those of this class.")] = None,
+    effect_class: Annotated[
+        EffectClass | None, Query(description="Only those of this class.", examples=["external"])
+    ] = None,
     target: Annotated[Name, Query(description="Only those on this target.", examples=["issue:acme/shop#7"])] = None,
     task_id: Annotated[UUID | None, Query(description="Only those of this run.", examples=[_ID])] = None,
     agent_id: Annotated[UUID | None, Query(description="Only those of this agent.", examples=[_ID])] = None,

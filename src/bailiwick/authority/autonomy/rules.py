@@ -28,7 +28,7 @@ class AutonomyRules(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Of the bounds, one-sided.")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Of the bounds, one-sided.", examples=[0.95])
     propose: Bar = Bar(bound=0.5, minimum_trials=10)
     notice: Bar = Bar(bound=0.8, minimum_trials=20)
     act: Bar = Bar(bound=0.9, minimum_trials=50, minimum_verified=10)
