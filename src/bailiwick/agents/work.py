@@ -20,6 +20,9 @@ def agent_task_kind(agent: Agent[Any], directory: AgentDirectory) -> TaskKind:
         if run.task.agent_id is None:
             raise DiscardTask(f"a task of kind {agent.task_kind()} names no agent; choose one and enqueue it again")
         record = await directory.get(run.task.organization_id, run.task.agent_id)
+        if record.kind != agent.kind:
+            # What one kind of agent may do was not given to, nor earned by, the code of another.
+            raise DiscardTask(f"{record.name} is an agent of the kind {record.kind}; name one of the kind {agent.kind}")
         result = await agent.work(run, record, assignment)
         run.charge(record.price)
         return result

@@ -86,6 +86,16 @@ async def test_a_task_for_another_organizations_agent_is_refused(premises: Premi
     assert answer.status_code == 404
 
 
+async def test_an_agents_authority_is_not_lent_to_the_code_of_another_kind(
+    premises: Premises, acme: httpx.AsyncClient
+) -> None:
+    other = await premises.installation.directory.create(premises.acme.id, "rewinder", "rewinder")
+    async with premises.installation.run_worker():
+        done = await ended(acme, await submit(acme, "noter.work", agent_id=other.id))
+    assert (done["state"], done["result"]) == ("discarded", None)
+    assert "of the kind rewinder; name one of the kind noter" in done["reason"]
+
+
 async def test_listings_are_filtered(premises: Premises, acme: httpx.AsyncClient) -> None:
     agent = await premises.installation.directory.create(premises.acme.id, "noter", "clerk")
     urgent = await submit(acme, priority=0)
