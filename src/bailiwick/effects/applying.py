@@ -103,6 +103,8 @@ class Applying:
             raise LeaseLostError(f"task {run.task.id} was taken from this worker before effect {effect.id} began")
         if answer == STALE:
             return await self._give_up(run, effect, f"{STALE}: the policy has changed since")
+        if answer == "outgrown":
+            return await self._give_up(run, effect, f"{STALE}: the agent was disabled or lost its level since")
         if answer == "refused":
             problem = "what is stored is not what was decided about; nothing was done"
             return await self._give_up(run, effect, problem, is_breach=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import psycopg
 import pytest
 
 from bailiwick.audit import SYSTEM, Act
+from bailiwick.effects.digest import digest_of
 from bailiwick.kernel.ids import new_id
 from bailiwick.tasks import Run
-from tests.support.acting import ActingEngine, StopAt, act_once
+from bailiwick.tasks.acting import Effect
+from tests.support.acting import PERSON, ActingEngine, StopAt, act_once
 from tests.support.engine import AnyPayload
 
 REFUSED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.RaiseException)
@@ -217,3 +220,88 @@ async def test_another_organization_moves_nothing(stopped: tuple[ActingEngine, S
     assert not await asked(engine, "effect_decline(%s, %s, 'so')", effect.id, task["fence"])
     engine.organization_id = own
     assert (await only(engine)).state == "proposed"
+
+
+async def test_what_was_decided_does_not_begin_once_the_agent_lost_its_level(
+    stopped: tuple[ActingEngine, StopAt], tmp_path: Path
+) -> None:
+    engine, _ = stopped
+    effect = await only(engine)
+    await engine.autonomy.set_level(
+        engine.organization_id, engine.agent_id, "write", 1, actor=PERSON, reason="it only watches"
+    )
+    await engine.crash(engine.workers[0])
+    await engine.work()
+    ended = await engine.ended(effect.task_id)
+    assert ended["result"]["state"] == "declined"
+    assert not (tmp_path / "file").exists()
+    first = await engine.effects.get(engine.organization_id, effect.id)
+    assert (first.state, first.calls) == ("declined", 0)
+    assert "lost its level" in (first.problem or "")
+
+
+@pytest.mark.parametrize(("level", "is_done"), [(1, False), (2, True)])
+async def test_a_yes_of_people_holds_for_an_agent_that_does_more_than_observe(
+    engine: ActingEngine, tmp_path: Path, level: int, is_done: bool
+) -> None:
+    await engine.employ(level=3)
+    worker = await engine.work()
+    await engine.inspector.execute(
+        "insert into policies (organization_id, version, source, digest, put_by_kind, put_by_id, put_by_name) "
+        "values (%s, 1, 'rules: [{name: ask, then: approve}]', '', 'user', 'x', 'x')",
+        (engine.organization_id,),
+    )
+    task = await engine.act()
+    approval = await engine.asked(task)
+    await engine.crash(worker)
+    await engine.answer(approval)
+    await engine.autonomy.set_level(
+        engine.organization_id, engine.agent_id, "write", level, actor=PERSON, reason="a test"
+    )
+    await engine.work()
+    assert ((await engine.ended(task))["result"]["state"] == "verified") is is_done
+    assert (tmp_path / "file").exists() is is_done
+
+
+async def test_a_yes_of_people_carries_nothing_out_for_a_disabled_agent(engine: ActingEngine, tmp_path: Path) -> None:
+    await engine.employ(level=2)
+    worker = await engine.work()
+    task = await engine.act()
+    approval = await engine.asked(task)
+    await engine.crash(worker)
+    await engine.answer(approval)
+    await engine.inspector.execute("update agents set is_enabled = false where id = %s", (engine.agent_id,))
+    await engine.work()
+    ended = await engine.ended(task)
+    assert (ended["result"]["state"], "disabled" in ended["result"]["reason"]) == ("declined", True)
+    assert not (tmp_path / "file").exists()
+
+
+async def test_a_decision_carries_one_effect_and_no_other_arguments(engine: ActingEngine) -> None:
+    """A decision that allows is copied onto an effect of other arguments, and onto the same once more."""
+    refused: list[str] = []
+
+    async def handle(run: Run, payload: AnyPayload) -> None:
+        acted = await run.act(Effect("folder.append", {"name": "file", "text": "hello"}, "a test wants it"))
+        for seq, text in ((1000, "evil"), (1001, "hello")):
+            digest = digest_of(
+                "folder.append", "1", {"name": "file", "text": text}, target="file:file", observed=[],
+                policy_version="0/0", price=Decimal(0),
+            )  # fmt: skip
+            try:
+                await engine.database.execute(
+                    "insert into effects (id, organization_id, task_id, seq, fence, agent_id, tool, tool_version, "
+                    "effect_class, arguments, target, observed, policy, digest, state, decision_id, reason) "
+                    "select %s, organization_id, task_id, %s, fence, agent_id, tool, tool_version, effect_class, "
+                    "arguments || jsonb_build_object('text', %s::text), target, observed, policy, %s, 'proposed', "
+                    "decision_id, reason from effects where id = %s",
+                    (new_id(), seq, text, digest, acted.effect_id), organization_id=run.task.organization_id,
+                )  # fmt: skip
+            except psycopg.errors.InsufficientPrivilege:
+                refused.append(text)
+
+    engine.handles("reuse", handle)
+    await engine.employ()
+    await engine.work()
+    await engine.ended(await engine.add("reuse", agent_id=engine.agent_id))
+    assert refused == ["evil", "hello"]

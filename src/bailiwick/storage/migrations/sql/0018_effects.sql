@@ -91,6 +91,28 @@ begin
           and d.policy_version || '/' || d.ceiling_version = p.policy);
 end $$;
 
+-- Whether its decision was made in this transaction and of these arguments: what was allowed once allows nothing else.
+create function effect_is_decided_now(p effects) returns boolean
+language plpgsql stable as $$
+begin
+    return exists (
+        select from decisions d
+        where d.id = p.decision_id and d.xmin = pg_current_xact_id()::xid and d.proposal -> 'arguments' = p.arguments);
+end $$;
+
+-- Whether its agent was stopped or lost ground since it was decided: then it is decided anew. A yes of people holds
+-- as long as the agent does more than observe.
+create function effect_is_outgrown(p effects) returns boolean
+language plpgsql stable as $$
+begin
+    return exists (select from agents a where a.id = p.agent_id and not a.is_enabled)
+        or exists (
+            select from decisions d
+            join autonomy_levels l on l.organization_id = d.organization_id and l.agent_id = d.agent_id
+                and l.effect_class = d.effect_class
+            where d.id = p.decision_id and l.level < case when p.approval_id is null then d.level else 2 end);
+end $$;
+
 -- Whether people said yes to exactly this.
 create function effect_is_approved(p effects) returns boolean
 language plpgsql stable as $$
@@ -110,7 +132,7 @@ begin
                    and t.fence = new.fence and t.worker_id is not null) then
         raise exception 'task % is not held under fence %', new.task_id, new.fence using errcode = 'BW001';
     end if;
-    if new.state = 'proposed' and not effect_is_allowed(new)
+    if new.state = 'proposed' and not (effect_is_allowed(new) and effect_is_decided_now(new))
         or new.state = 'awaiting' and new.approval_id is null
         or new.state not in ('proposed', 'awaiting', 'declined')
         or new.calls > 0 or new.result is not null or new.undo is not null or new.evidence <> '[]'
@@ -167,7 +189,8 @@ language sql stable as $$
 $$;
 
 -- Begins, or begins again after a crash. Returns 'begun', or why not: 'lost' (the task is another worker's),
--- 'moved' (another state than that), 'stale' (the policy is another), 'refused' (no authority for this digest).
+-- 'moved' (another state than that), 'stale' (the policy is another), 'outgrown' (the agent may less than it might),
+-- 'refused' (no authority for this digest).
 -- p_goes_on: the same call under the same key, which was begun while the policy was that.
 create function effect_begin(p_effect uuid, p_fence int, p_digest text, p_goes_on boolean) returns text
 language plpgsql as $$
@@ -184,6 +207,8 @@ begin
         return 'refused';
     elsif not (p_goes_on and v.state = 'executing') and v.policy <> (select p.own || '/' || p.ceiling from policy_versions() p) then
         return 'stale';
+    elsif not (p_goes_on and v.state = 'executing') and effect_is_outgrown(v) then
+        return 'outgrown';
     end if;
     update effects set state = 'executing', fence = p_fence, calls = v.calls + 1,
         began_at = coalesce(v.began_at, clock_timestamp()), called_at = clock_timestamp()
