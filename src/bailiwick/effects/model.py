@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+UNSEEN = "the target cannot be seen"
+"""How the reason begins where a tool could not look; what follows it are words from outside."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:

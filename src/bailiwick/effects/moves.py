@@ -12,6 +12,7 @@ from bailiwick.effects.expecting import expect
 from bailiwick.effects.facts import EffectMoved
 from bailiwick.effects.model import Verdict
 from bailiwick.effects.record import COLUMNS, EffectRecord, effect_of
+from bailiwick.effects.slots import answer_labels
 from bailiwick.events import EventLog, NewEvent
 from bailiwick.kernel.documents import MAX_RESULT_BYTES, encode
 from bailiwick.storage import Database
@@ -178,7 +179,9 @@ class Moves:
             effect_id=effect.id, task_id=effect.task_id, agent_id=effect.agent_id, tool=effect.tool,
             effect_class=effect.effect_class, target=effect.target, state=what, reason=reason[:_MAX_PROBLEM],
         )  # fmt: skip
-        event = NewEvent(f"effect.{what}", fact, cause_id=effect.task_id, labels=frozenset(effect.labels))
+        # Why it failed is said in the words of the tool's system.
+        labels = frozenset(effect.labels) | answer_labels(effect.tool, what, None, reason)
+        event = NewEvent(f"effect.{what}", fact, cause_id=effect.task_id, labels=labels)
         await self._events.append(connection, effect.organization_id, [event])
 
     def announce(self) -> None:

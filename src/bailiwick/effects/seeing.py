@@ -10,7 +10,7 @@ import orjson
 import structlog
 from pydantic import BaseModel
 
-from bailiwick.effects.model import Verdict
+from bailiwick.effects.model import UNSEEN, Verdict
 from bailiwick.effects.moves import kept
 from bailiwick.effects.tool import Call, Tool
 from bailiwick.kernel.errors import BailiwickError
@@ -52,7 +52,7 @@ async def look(tool: Tool[Any], arguments: BaseModel, organization_id: str, *, k
         except BailiwickError as error:
             if error.retryable:
                 raise
-            problem = f"the target cannot be seen: {error}"
+            problem = f"{UNSEEN}: {error}"
     return Seen(tool, call, plain(arguments), tool.target(arguments), tool.price(arguments), observed, problem)
 
 

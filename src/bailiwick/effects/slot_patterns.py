@@ -80,6 +80,9 @@ class _Reader:
             raise ValueError("a group does not end")
 
     def _class(self) -> None:
+        if self._next == "]":
+            # Which regular expressions take for a member of the class, not for its end.
+            raise ValueError("a class begins with what it holds")
         while (character := self._take()) != "]":
             if character == "\\":
                 character = self._escaped()

@@ -26,6 +26,7 @@ from uuid import UUID
 from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
+from bailiwick.effects.model import UNSEEN
 from bailiwick.effects.slot_patterns import spells_out
 from bailiwick.effects.tool import Tool
 from bailiwick.kernel.labels import NO_LABELS, is_untrusted, untrusted
@@ -86,12 +87,13 @@ def free_text(tool: Tool[Any], arguments: BaseModel | Mapping[str, Any], labels:
     return tuple(dict.fromkeys(_Walk().unbounded(schema, fitting, "")))
 
 
-def answer_labels(tool: str, state: str, result: Any) -> frozenset[str]:
+def answer_labels(tool: str, state: str, result: Any, reason: str = "") -> frozenset[str]:
     """Return the labels that a run carries once a tool has answered: what it answered in words came from outside.
 
-    ``state`` is what became of the effect; what failed is told in the tool's words.
+    ``state`` is what became of the effect, ``reason`` why; what failed, or could
+    not be looked at, is told in the tool's words.
     """
-    if state not in ("failed", "unknown") and not _holds_words(result):
+    if state not in ("failed", "unknown") and UNSEEN not in reason and not _holds_words(result):
         return NO_LABELS
     # The part of the name before the dot is the system: github.comment.
     return frozenset({untrusted(_NOT_IN_SOURCES.sub("_", tool.partition(".")[0].lower()).strip("_.-")[:63] or "tool")})

@@ -247,7 +247,7 @@ def test_a_pattern_that_spells_everything_out_bounds(pattern: str) -> None:
         "^(?i)a$", "^(?i:a)$", "^(?=a)$", r"^(a)\1$", "^[a-z ]+$", "^a b$", "^[!-~]+$", "^[A-z]+$", "^[+-9]+$", "^(a$",
         "^a)$",
         "^[a$", "^a{,9999$", "^a**$", "^(?:(?:a|b| )+)$", r"^\x41$", "^é$", r"^\p{L}$", "^a\\$", r"^[a-\d]$",
-        f"^{'a' * 300}$", '^"$', "^<a>$", "^[[:alpha:]]$", "^a\n$",
+        f"^{'a' * 300}$", '^"$', "^<a>$", "^[[:alpha:]]$", "^a\n$", "^[]x[]$", "^[]#-~[]+$",
     ],
 )  # fmt: skip
 def test_a_pattern_that_leaves_anything_open_does_not(pattern: str) -> None:
