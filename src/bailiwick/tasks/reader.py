@@ -116,6 +116,15 @@ class TaskReader:
             raise NotFoundError(f"no task {task_id} in this organization")
         return _record(rows[0])
 
+    async def kinds_of(self, organization_id: str, task_ids: Sequence[str]) -> list[str]:
+        """Return the kinds of finished tasks, each once; of others nothing."""
+        rows = await self._database.fetch_all(
+            "select distinct kind from finished_tasks where organization_id = %s and id = any(%s::uuid[])",
+            (organization_id, list(task_ids)),
+            organization_id=organization_id,
+        )
+        return [row["kind"] for row in rows]
+
     async def journal(self, organization_id: str, task_id: str) -> list[StepRecord]:
         """Return the journal of a task in order, or raise NotFoundError."""
         task = await self.get(organization_id, task_id)

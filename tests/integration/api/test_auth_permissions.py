@@ -101,6 +101,21 @@ async def test_cancelling_many_tasks_needs_what_cancelling_one_needs(premises: P
         assert (await client.post("/api/v1/tasks/actions", json={**body, "action": "pause"})).status_code == 200
 
 
+async def test_redriving_a_task_needs_what_adding_it_needs(premises: Premises) -> None:
+    made = await premises.installation.queue.enqueue(
+        premises.acme.id, NewTask("run.rewind", {"run": premises.acme.id, "to_step": 0})
+    )
+    await premises.installation.control.cancel(premises.acme.id, [made.task_id], reason="a test", actor=SYSTEM)
+    pair = await premises.log_in(await premises.user("olga", acme="operator"))
+    async with premises.client(pair.access) as client:
+        assert is_refused(await client.post(f"/api/v1/tasks/{made.task_id}/redrive"), "effects:write")
+        body = {"action": "redrive", "task_ids": [made.task_id]}
+        assert is_refused(await client.post("/api/v1/tasks/actions", json=body), "effects:write")
+    pair = await premises.log_in(await premises.user("anna", acme="admin"))
+    async with premises.client(pair.access) as client:
+        assert (await client.post(f"/api/v1/tasks/{made.task_id}/redrive")).status_code == 200
+
+
 async def test_a_member_of_several_organizations_says_which(premises: Premises) -> None:
     user = await premises.user("maria", acme="operator", rival="viewer")
     pair = await premises.log_in(user)

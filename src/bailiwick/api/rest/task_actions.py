@@ -7,11 +7,12 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant, check_addition, check_permission
+from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant, check_addition, check_kind, check_permission
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.api.rest.pages import TaskId, problems
 from bailiwick.api.rest.tasks import TaskDetail, detail_of
 from bailiwick.audit import Actor
+from bailiwick.identity import Caller, Organization
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.tasks.control import only
@@ -84,6 +85,8 @@ async def act_on_tasks(
     if body.action == "cancel":
         check_permission(caller, "tasks:cancel", organization)
     wanted = [str(task_id) for task_id in body.task_ids]
+    if body.action == "redrive":
+        await _check_redrive(platform, caller, organization, wanted)
     reason = body.reason or "cancelled by request"
     changed = await _act(platform, organization.id, body.action, wanted, actor=actor, reason=reason)
     unchanged = sorted(set(wanted) - set(changed))
@@ -120,9 +123,13 @@ async def resume_task(platform: Platform, organization: Tenant, actor: Acting, t
 @router.post(
     "/{task_id}/redrive", summary="Redrive a task", responses=problems(404, 409), dependencies=[Needs("tasks:write")]
 )
-async def redrive_task(platform: Platform, organization: Tenant, actor: Acting, task_id: TaskId) -> TaskDetail:
+async def redrive_task(
+    platform: Platform, organization: Tenant, caller: Anybody, *, actor: Acting, task_id: TaskId
+) -> TaskDetail:
     """Bring a discarded or cancelled task back; finished steps are not run again."""
-    return await _act_on_one(platform, organization.id, "redrive", task_id, actor=actor)
+    found = await platform.tasks.get(organization.id, task_id)
+    await _check_redrive(platform, caller, organization, [found.id])
+    return await _act_on_one(platform, organization.id, "redrive", found.id, actor=actor)
 
 
 @router.post(
@@ -144,6 +151,15 @@ async def fork_task(
         organization.id, found.id, from_step=body.from_step, labels=caller.labels, actor=actor
     )
     return ForkedTask(task_id=made)
+
+
+async def _check_redrive(
+    platform: Installation, caller: Caller, organization: Organization, task_ids: Sequence[str]
+) -> None:
+    """Refuse to have done again what the caller might not have asked for in the first place."""
+    for name in await platform.tasks.kinds_of(organization.id, task_ids):
+        if name in platform.queue.kinds.names():
+            check_kind(caller, platform.queue.kinds.get(name), organization)
 
 
 async def _act_on_one(
