@@ -87,6 +87,20 @@ async def test_a_programs_key_answers_nothing_and_a_persons_counts_as_the_person
         assert again.json()["code"] == "approval.over", "the key's owner was heard"
 
 
+async def test_a_key_answers_no_more_than_it_was_made_for(premises: Premises) -> None:
+    admin = await premises.user("ada", acme="admin")
+    made = await ask(premises.installation, premises.acme.id)
+    said = {"digest": made.digest, "decision": "approve"}
+    async with await logged_in(premises, admin) as client:
+        lesser = (await client.post("/api/v1/keys", json={"name": "lesser", "role": "operator"})).json()["key"]
+        whole = (await client.post("/api/v1/keys", json={"name": "whole"})).json()["key"]
+    async with premises.client(lesser) as client:
+        refused = await client.post(f"/api/v1/approvals/{made.id}/answer", json=said)
+        assert (refused.status_code, refused.json()["code"]) == (403, "approval.not_yours")
+    async with premises.client(whole) as client:
+        assert (await client.post(f"/api/v1/approvals/{made.id}/answer", json=said)).json()["state"] == "approved"
+
+
 async def test_an_account_with_a_passkey_signs_what_it_says(premises: Premises) -> None:
     admin = await premises.user("ada", acme="admin")
     key = await with_passkey(premises, admin)

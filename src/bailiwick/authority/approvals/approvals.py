@@ -12,6 +12,7 @@ from bailiwick.authority.approvals.asking import Asking
 from bailiwick.authority.approvals.delegating import Delegations
 from bailiwick.authority.approvals.errors import ApprovalChangedError, missing, refusal
 from bailiwick.authority.approvals.facts import ANSWERED, moved
+from bailiwick.authority.approvals.key_roles import check_key
 from bailiwick.authority.approvals.linking import ApprovalLinks
 from bailiwick.authority.approvals.model import (
     COLUMNS,
@@ -290,6 +291,7 @@ class Approvals(Asking):
             "via": answerer.via, "proof": _json(proof), "edited": _json(saying.arguments),
             "at": self._clock.now(),
         }  # fmt: skip
+        await check_key(approval, saying, answerer, connection)
         row = await (await connection.execute(trusted(_ANSWER), values)).fetchone()
         assert row is not None
         if row["outcome"] != "recorded":
