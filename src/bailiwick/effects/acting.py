@@ -89,7 +89,7 @@ class EffectActing:
             outcome |= {"state": "declined", "reason": f"{outcome['reason']}; given up after {MAX_ROUNDS} proposals"}
         if outcome["state"] == "unknown":
             outcome = await self._settled(run, effect, outcome)
-        run.label(*answer_labels(effect.tool, outcome["state"], outcome.get("result")))
+        run.label(*answer_labels(effect.tool, outcome["state"], outcome.get("result"), outcome["reason"]))
         return Acted(outcome["effect_id"], outcome["state"], outcome["reason"], outcome.get("result"))
 
     async def _answered(self, run: Run, effect: Effect, proposed: dict[str, Any]) -> dict[str, Any]:
