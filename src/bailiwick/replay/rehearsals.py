@@ -12,6 +12,7 @@ from bailiwick.agents import Agent
 from bailiwick.authority.model import EFFECT_CLASSES
 from bailiwick.authority.policies import checked_policy
 from bailiwick.authority.policy import NO_POLICY, RuleIndex, read_policy
+from bailiwick.authority.policy.built_in import built_in_ceiling
 from bailiwick.authority.policy.entries import PolicySyntaxError
 from bailiwick.effects import ToolRegistry
 from bailiwick.kernel.documents import encode
@@ -216,7 +217,7 @@ class Rehearsals:
 def _index(source: str | None, version: int, *, is_ceiling: bool) -> RuleIndex | None:
     """Return the rules of a version; None where it is not there, or no longer read as it was."""
     if version == 0:
-        return NO_POLICY
+        return built_in_ceiling() if is_ceiling else NO_POLICY
     try:
         return None if source is None else RuleIndex(read_policy(source, version=version, is_ceiling=is_ceiling))
     except PolicySyntaxError:

@@ -130,6 +130,13 @@ async def test_the_policy_in_force_and_one_that_adds_what_never_happened_change_
         assert judge(found, Bounds()).is_passed
 
 
+async def test_what_the_ceiling_that_comes_along_refused_is_refused_again(studio: Studio) -> None:
+    labels = frozenset({"untrusted:instructions"})
+    await studio.ended(await studio.add("tester.work", {"texts": ["hello"]}, agent_id=studio.agent_id, labels=labels))
+    found = await studio.rehearsals.policy(studio.organization_id, LOOSE)
+    assert (found.compared, found.same, found.diverged) == (1, 1, ())
+
+
 async def test_a_worse_policy_is_refused_by_the_gate_and_nothing_is_done(studio: Studio) -> None:
     await studio.write(("hello", "approve"), ("spam", "reject"))
     before = (studio.folder / "file").read_text()
