@@ -1,5 +1,6 @@
 """Texts that outsiders may have written, shown so that every character is seen and none does anything."""
 
+import json
 import unicodedata
 
 import orjson
@@ -14,14 +15,24 @@ def legible(text: str) -> str:
 
 
 def legible_document(value: object) -> str:
-    """Return a JSON document, each line of it legible."""
+    """Return a JSON document in which everything hidden is escaped as JSON does, so that it can be copied and given."""
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
-    return "\n".join(legible(line) for line in text.split("\n"))
+    return "".join(
+        _escaped(character) if character != "\n" and _is_hidden(character) else character for character in text
+    )
 
 
 def _shown(character: str) -> str:
-    # Spaces other than the common one look like it, and are none.
-    is_odd_space = character != " " and unicodedata.category(character) == "Zs"
-    if is_odd_space or unicodedata.category(character) in _HIDDEN:
+    if _is_hidden(character):
         return f"\\u{{{ord(character):x}}}"
     return "\\\\" if character == "\\" else character
+
+
+def _is_hidden(character: str) -> bool:
+    # Spaces other than the common one look like it, and are none.
+    is_odd_space = character != " " and unicodedata.category(character) == "Zs"
+    return is_odd_space or unicodedata.category(character) in _HIDDEN
+
+
+def _escaped(character: str) -> str:
+    return json.dumps(character)[1:-1]

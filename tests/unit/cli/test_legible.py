@@ -2,6 +2,7 @@
 
 import unicodedata
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,4 +21,11 @@ def test_different_texts_look_different(one: str, other: str) -> None:
 
 
 def test_a_document_keeps_its_lines_and_nothing_else_breaks_one() -> None:
-    assert legible_document({"a": "x\ny"}) == '{\n  "a": "x\\\\ny"\n}'
+    assert legible_document({"a": "x\ny"}) == '{\n  "a": "x\\ny"\n}'
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_document_can_be_copied_as_it_is_shown_and_hides_nothing(text: str) -> None:
+    shown = legible_document({"a": text})
+    assert orjson.loads(shown) == {"a": text}
+    assert all(one in " \n" or unicodedata.category(one)[0] not in "CZ" for one in shown)
