@@ -173,6 +173,9 @@ def _files(data: bytes) -> dict[str, bytes]:
         raise TamperedArchiveError("the container", "it is no archive, or it is cut or damaged") from error
     files: dict[str, bytes] = {}
     with container:
+        # Parts within parts could be a thousand times their container, too.
+        if sum(entry.file_size for entry in container.infolist()) > len(data):
+            raise TamperedArchiveError("the container", "its parts overlap")
         for entry in container.infolist():
             # What is packed could be a thousand times its size; we never pack.
             if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > len(data) or entry.filename in files:

@@ -1,7 +1,9 @@
 """An archive comes back as it was written, or is refused by the name of the part that was changed."""
 
 import io
+import struct
 import zipfile
+import zlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,6 +57,31 @@ def test_something_added_behind_or_before_is_found() -> None:
     for data in (DATA + b"x", b"x" + DATA):
         with pytest.raises(TamperedArchiveError, match="container"):
             parse_archive(data)
+
+
+def nested(depth: int) -> bytes:
+    """Return a zip of which each part holds the next one whole."""
+    inner, entries = b"x" * 1000, b""
+    headers: list[bytes] = []
+    for number in reversed(range(depth)):
+        name = f"{number:04}.jsonl".encode()
+        fields = (20, 0, 0, 0, 33, zlib.crc32(inner), len(inner), len(inner), len(name), 0)
+        headers.append(struct.pack("<HHHHHIIIHH", *fields) + name)
+        inner = b"PK\3\4" + struct.pack("<HHHHHIIIHH", *fields) + name + inner
+    offset = 0
+    for packed in reversed(headers):
+        header, name = packed[:26], packed[26:]
+        entries += b"PK\1\2" + struct.pack("<H", 20) + header + struct.pack("<HHHII", 0, 0, 0, 0, offset) + name
+        offset += 30 + len(name)
+    return inner + entries + struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, depth, depth, len(entries), len(inner), 0)
+
+
+def test_parts_within_parts_are_not_unpacked() -> None:
+    data = nested(200)
+    with zipfile.ZipFile(io.BytesIO(data)) as container:
+        assert sum(entry.file_size for entry in container.infolist()) > 40 * len(data)
+    with pytest.raises(TamperedArchiveError, match="overlap"):
+        parse_archive(data)
 
 
 def repacked(**changes: bytes | None) -> bytes:
