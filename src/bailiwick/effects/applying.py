@@ -26,6 +26,13 @@ log = structlog.get_logger(__name__)
 STALE = "stale"
 """No state of an effect: it was declined because something moved, and may be proposed anew."""
 
+# What the database function ``effect_begin`` says beside "begun", "lost", "moved" and "refused".
+_NOT_BEGUN: Mapping[str, str] = {
+    "stale": f"{STALE}: the policy has changed since",
+    "outgrown": f"{STALE}: the agent was disabled or lost its level since",
+    "forestalled": "another effect has taken back the same, or is about to; look at the inverses there are",
+}
+
 
 class Applying:
     """Carries out what may be carried out, records what came of it, and finds out what came of it after a crash."""
@@ -101,10 +108,8 @@ class Applying:
             answer = "refused"
         if answer == "lost":
             raise LeaseLostError(f"task {run.task.id} was taken from this worker before effect {effect.id} began")
-        if answer == STALE:
-            return await self._give_up(run, effect, f"{STALE}: the policy has changed since")
-        if answer == "outgrown":
-            return await self._give_up(run, effect, f"{STALE}: the agent was disabled or lost its level since")
+        if answer in _NOT_BEGUN:
+            return await self._give_up(run, effect, _NOT_BEGUN[answer])
         if answer == "refused":
             problem = "what is stored is not what was decided about; nothing was done"
             return await self._give_up(run, effect, problem, is_breach=True)

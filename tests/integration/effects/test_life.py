@@ -199,3 +199,19 @@ async def test_what_was_done_is_taken_back_by_an_effect_of_its_own(engine: Actin
         await engine.effects.undo(engine.organization_id, done, reason="again")
     with pytest.raises(ConflictError, match="only one that is unknown"):
         await engine.effects.settle_unknown(engine.organization_id, done, "applied", actor=PERSON, reason="no")
+
+
+async def test_nothing_is_taken_back_twice(engine: ActingEngine, tmp_path: Path) -> None:
+    async def take_back(run: Run, payload: AnyPayload) -> list[str]:
+        inverse = await engine.effects.undo(engine.organization_id, payload.effect_id, reason="it was wrong")
+        return [(await run.act(inverse)).state, (await run.act(inverse)).reason]
+
+    engine.handles("undo", take_back)
+    await engine.employ()
+    await engine.work()
+    done = (await engine.ended(await engine.act()))["result"]["effect_id"]
+    state, reason = (await engine.ended(await engine.add("undo", {"effect_id": done}, agent_id=engine.agent_id)))[
+        "result"
+    ]
+    assert (state, reason.startswith("another effect has taken back the same")) == ("verified", True)
+    assert (tmp_path / "file").read_text().count("undone") == 1

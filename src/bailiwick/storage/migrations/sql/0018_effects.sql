@@ -188,8 +188,23 @@ language sql stable as $$
     end
 $$;
 
+-- Whether another inverse took back, takes back or may have taken back what this one would; asked one after another.
+create function effect_is_forestalled(p effects) returns boolean
+language plpgsql as $$
+begin
+    if p.reverts is null then
+        return false;
+    end if;
+    perform 1 from effects o where o.id = p.reverts for no key update;
+    return exists (
+        select from effects i
+        where i.reverts = p.reverts and i.id <> p.id and i.organization_id = p.organization_id
+          and i.state in ('executing', 'applied', 'verified', 'unverifiable', 'unknown'));
+end $$;
+
 -- Begins, or begins again after a crash. Returns 'begun', or why not: 'lost' (the task is another worker's),
 -- 'moved' (another state than that), 'stale' (the policy is another), 'outgrown' (the agent may less than it might),
+-- 'forestalled' (another takes back the same),
 -- 'refused' (no authority for this digest).
 -- p_goes_on: the same call under the same key, which was begun while the policy was that.
 create function effect_begin(p_effect uuid, p_fence int, p_digest text, p_goes_on boolean) returns text
@@ -209,6 +224,8 @@ begin
         return 'stale';
     elsif not (p_goes_on and v.state = 'executing') and effect_is_outgrown(v) then
         return 'outgrown';
+    elsif v.state <> 'executing' and effect_is_forestalled(v) then
+        return 'forestalled';
     end if;
     update effects set state = 'executing', fence = p_fence, calls = v.calls + 1,
         began_at = coalesce(v.began_at, clock_timestamp()), called_at = clock_timestamp()
