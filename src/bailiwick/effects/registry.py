@@ -75,4 +75,8 @@ class ToolRegistry:
         try:
             return tool.arguments.model_validate(given)
         except ValidationError as error:
-            raise InvalidPayloadError(f"the arguments do not fit {tool.name}: {error}") from error
+            faults = "; ".join(
+                f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}"
+                for fault in error.errors(include_url=False, include_input=False)[:10]
+            )
+            raise InvalidPayloadError(f"the arguments do not fit {tool.name}: {faults}") from error

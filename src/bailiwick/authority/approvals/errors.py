@@ -46,7 +46,9 @@ _REFUSED: Mapping[str, tuple[type[BailiwickError], str]] = {
 
 def missing(approval_id: str) -> NotFoundError:
     """Return the error for an approval that is not there, or another organization's."""
-    return NotFoundError(f"no approval {approval_id[:50]!r} in this organization")
+    return NotFoundError(
+        f"no approval {approval_id[:50]!r} in this organization; list them with: bailiwick approvals list"
+    )
 
 
 def refusal(outcome: str) -> BailiwickError:
