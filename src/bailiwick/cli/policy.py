@@ -9,6 +9,7 @@ import typer
 from bailiwick.authority import PolicyRecord
 from bailiwick.authority.cases import CaseReport, explained, run_cases
 from bailiwick.authority.policies import MAX_BYTES
+from bailiwick.authority.policy.built_in import built_in_ceiling_source
 from bailiwick.authority.policy.reading import read_cases, read_policy
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import note, print_json, print_more, print_table, print_text, screen
@@ -85,6 +86,10 @@ def put(
         print_json(made)
     else:
         note(f"version {made.version} is in force", style="")
+    if ceiling:
+        left_out = ", ".join(sorted(_names(built_in_ceiling_source()) - _names(source)))
+        if left_out:
+            note(f"none of its rules is named like these of the platform, which hold no longer: {left_out}")
 
 
 @app.command("test")
@@ -154,6 +159,10 @@ def diff(
         screen().print(found, markup=False, soft_wrap=True)
     else:
         note("nothing changed")
+
+
+def _names(ceiling: str) -> set[str]:
+    return {rule.name for rule in read_policy(ceiling, is_ceiling=True).rules}
 
 
 async def _whose(installation: Installation, org: str, *, ceiling: bool) -> str:

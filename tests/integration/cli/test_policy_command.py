@@ -49,7 +49,8 @@ def test_the_ceiling_is_put_and_shown_beside_the_organizations(bailiwick: Comman
     ceiling.write_text("rules:\n- {name: nothing, then: deny}\n", encoding="utf-8")
     built_in = bailiwick("policy", "show", "--ceiling")
     assert (built_in.code, "version 0 by the platform" in built_in.err) == (0, True)
-    assert bailiwick("policy", "put", str(ceiling), "--ceiling").code == 0
+    put = bailiwick("policy", "put", str(ceiling), "--ceiling")
+    assert (put.code, "hold no longer: orders-to-agents" in put.err) == (0, True)
     assert "+- {name: nothing" in bailiwick("policy", "diff", "0", "--ceiling").out
     assert "nothing" in bailiwick("policy", "show", "--ceiling").out
     assert bailiwick("policy", "show").code != 0
