@@ -19,6 +19,7 @@ _EVENTS = """
 select id, occurred_at from events
 where organization_id = %(org)s and type = %(type)s and key = %(key)s
   and occurred_at > %(after)s and occurred_at <= %(until)s
+  and (%(but)s::uuid is null or cause_id is distinct from %(but)s)
 order by id limit %(limit)s"""
 
 
@@ -55,8 +56,8 @@ class EventChecks:
         return await self._if_heard("worked", reading, organization_id, arguments, expected)
 
     async def present(self, organization_id: str, arguments: EventExpected, expected: Expected) -> Finding:
-        """Worked if such an event occurred up to the time of the look."""
-        reading = await self._read(organization_id, arguments, expected)
+        """Worked if such an event occurred up to the time of the look; what the run itself told proves nothing."""
+        reading = await self._read(organization_id, arguments, expected, but=expected.task_id)
         if reading.seen["events"]:
             return Finding("worked", (reading,))
         return await self._if_heard("did_not", reading, organization_id, arguments, expected)
@@ -69,8 +70,8 @@ class EventChecks:
             return Finding(verdict, (reading,))
         row = await self._database.fetch_one(
             "select id, occurred_at from events where organization_id = %s and type = %s "
-            "and occurred_at > %s and occurred_at <= %s limit 1",
-            (organization_id, arguments.heard_by, expected.expected_at, expected.check_at),
+            "and occurred_at > %s and occurred_at <= %s and cause_id is distinct from %s limit 1",
+            (organization_id, arguments.heard_by, expected.expected_at, expected.check_at, expected.task_id),
             organization_id=organization_id,
         )
         heard = Reading("the event log", datetime.now(UTC), {"type": arguments.heard_by, "event": row})
@@ -78,11 +79,15 @@ class EventChecks:
             return Finding("unknown", (reading, heard), f"any sign of the source: no {arguments.heard_by} came")
         return Finding(verdict, (reading, heard))
 
-    async def _read(self, organization_id: str, arguments: EventExpected, expected: Expected) -> Reading:
+    async def _read(
+        self, organization_id: str, arguments: EventExpected, expected: Expected, *, but: str | None = None
+    ) -> Reading:
         window = {"after": expected.expected_at, "until": expected.check_at}
         named = {"type": arguments.type, "key": arguments.key}
         rows = await self._database.fetch_all(
-            _EVENTS, {"org": organization_id, "limit": _NAMED, **window, **named}, organization_id=organization_id
+            _EVENTS,
+            {"org": organization_id, "limit": _NAMED, "but": but, **window, **named},
+            organization_id=organization_id,
         )
         return Reading("the event log", datetime.now(UTC), {**named, **window, "events": rows})
 

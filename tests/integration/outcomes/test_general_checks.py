@@ -69,6 +69,25 @@ async def test_silence_altogether_is_unknown_where_a_sign_of_the_source_is_asked
     assert (await desk.look("event.present", arguments)).verdict == "did_not"
 
 
+async def test_what_a_run_tells_itself_speaks_for_nothing_that_it_promised(desk: Desk) -> None:
+    check, task = desk.checks.get("event.present"), new_id()
+    expected = Expected(new_id(), "it worked", task, None, None, NOW, NOW + timedelta(days=14))
+
+    async def found(name: str, **arguments: str) -> str:
+        looked = desk.checks.get(name)
+        given = desk.checks.arguments(check, {"key": "acme/app#7", **arguments})
+        finding: Finding = await looked.look(desk.engine.organization_id, given, expected)
+        return finding.verdict
+
+    for what in ("issue.changed", "issue.reopened"):
+        at = NOW + timedelta(days=1)
+        await desk.engine.publish(what, "acme/app#7", {}, occurred_at=at, cause_id=task)
+    assert await found("event.present", type="issue.changed") == "did_not"
+    assert await found("event.absent", type="meter.read", heard_by="issue.changed") == "unknown"
+    # Against it speaks whatever there is.
+    assert await found("event.absent", type="issue.reopened") == "did_not"
+
+
 async def test_nothing_of_another_organization_counts(desk: Desk) -> None:
     own, desk.engine.organization_id = desk.engine.organization_id, new_id()
     await desk.happened("issue.reopened", "acme/app#7", 1)
