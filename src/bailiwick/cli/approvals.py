@@ -105,9 +105,9 @@ def show(approval_id: ApprovalId, org: Org = HOME, as_json: AsJson = False) -> N
     print_table(
         ("may answer", "role", "was heard"),
         ((legible(one.name), one.role, "yes" if one.has_answered else "no") for one in voters),
-        empty="no member may answer; the installation's administrator may, here",
+        empty=_nobody(found),
     )
-    if found.state == "waiting":
+    if found.state == "waiting" and (voters or not _is_own(found)):
         note(f"answer with: bailiwick approvals approve|reject {found.id} --digest {found.digest}")
 
 
@@ -221,6 +221,17 @@ def _print_shown(found: ApprovalRecord) -> None:
             console.print(
                 Text("\n".join(f"  | {line}" for line in legible_document(document).split("\n"))), soft_wrap=True
             )
+
+
+def _nobody(found: ApprovalRecord) -> str:
+    if _is_own(found):
+        return "nobody may answer: it was asked for at the machine; make somebody a member: bailiwick members add"
+    return "no member may answer; the installation's administrator may, here"
+
+
+def _is_own(found: ApprovalRecord) -> bool:
+    """Tell whether the work was asked for at the machine, whose voice then does not count."""
+    return any(label.startswith("by:system:account:") for label in found.labels)
 
 
 def _escalation(found: ApprovalRecord) -> str:

@@ -78,6 +78,14 @@ def test_the_answer_at_the_machine_is_the_administrators_and_says_so(bailiwick: 
     assert next(one["action"] for one in acts if one["target"] == f"approval:{made.id}") == "approval.answered"
 
 
+def test_what_was_asked_for_at_the_machine_is_not_said_to_be_answered_there(bailiwick: Command, login_url: str) -> None:
+    made = waiting(login_url, labels=frozenset({"by:system:account:ada"}))
+    shown = bailiwick("approvals", "show", made.id)
+    assert "nobody may answer: it was asked for at the machine" in shown.err
+    assert "answer with" not in shown.err
+    assert bailiwick("approvals", "approve", made.id, "--digest", made.digest).code == 1
+
+
 def test_a_no_and_an_edit(bailiwick: Command, login_url: str) -> None:
     made, other = waiting(login_url), waiting(login_url)
     assert bailiwick("approvals", "reject", made.id, "--digest", made.digest, "--json").document["state"] == "rejected"
