@@ -21,7 +21,10 @@ from bailiwick.tasks.schedules import NewSchedule
 from tests.support.api import Note, NotesExtension
 from tests.support.engine import until
 
-UPKEEP = {"operations.learn", "privacy.erase", "privacy.export", "sla.sweep"}
+UPKEEP = {
+    "approvals.sweep", "autonomy.compare", "effect.sweep", "issue.propose", "operations.learn", "outcome.check",
+    "outcome.sweep", "privacy.erase", "privacy.export", "sla.sweep",
+}  # fmt: skip
 
 
 @dataclass

@@ -9,7 +9,7 @@ from bailiwick.installation import Installation, Settings
 from bailiwick.tasks.schedules import NewSchedule
 from tests.integration.orchestrator.conftest import WARD, Platform
 
-JOBS = {"system.sync": 300, "system.learn": 1800, "system.analyse_performance": 3600}
+JOBS = {"system.sync": 300, "system.budgets": 300, "system.learn": 1800, "system.analyse_performance": 3600}
 
 
 class TestSchedules:

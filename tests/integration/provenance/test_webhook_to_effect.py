@@ -163,7 +163,7 @@ async def test_words_from_outside_reach_the_outside_only_past_a_person(scene: Sc
     labelled, proposed = await scene.effects()
     # A name of the tool's own list is bounded: the agent acts by itself.
     assert (labelled.state, labelled.arguments["labels"]) == ("verified", ["needs answer"])
-    assert [label["name"] for label in github.issues[7]["labels"]] == ["bug", "needs answer"]
+    assert {"bug", "needs answer"} <= {label["name"] for label in github.issues[7]["labels"]}
     # The issue's words as the name of a label are not.
     assert (proposed.state, set(proposed.labels) >= OUTSIDE) == ("awaiting", True)
     assert (asked.free_text, asked.rule, set(asked.labels)) == (["labels"], "free_text", set(proposed.labels))
@@ -175,7 +175,8 @@ async def test_words_from_outside_reach_the_outside_only_past_a_person(scene: Sc
     task = await scene.ended()
     assert task.result == ["verified", "declined", "declined"]
     assert github.comments.get(7, []) == []
-    assert [label["name"] for label in github.issues[7]["labels"]] == ["bug", "needs answer"]
+    # The platform's own agents may have given labels of their list, too; what people refused is not there.
+    assert proposed.arguments["labels"][0] not in {label["name"] for label in github.issues[7]["labels"]}
 
 
 async def test_a_person_may_let_them_pass_and_the_label_stays(scene: Scene, github: GitHubDouble) -> None:

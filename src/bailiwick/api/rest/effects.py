@@ -116,7 +116,7 @@ class ToolList(BaseModel):
     next_cursor: None = Field(default=None, description="Always null.")
 
 
-@tools.get("", summary="List tools", dependencies=[Needs("effects:read")])
+@tools.get("", summary="List tools", responses=problems(404), dependencies=[Needs("effects:read")])
 async def list_tools(platform: Platform, organization: Tenant) -> ToolList:
     """Return what agents can do outside; whether one may is for the policy to say."""
     del organization

@@ -133,7 +133,7 @@ async def report_outcomes(
     return OutcomeReport(items=[ReportLineView.model_validate(line, from_attributes=True) for line in lines])
 
 
-@router.get("/checks", summary="List checks", dependencies=[Needs("outcomes:read")])
+@router.get("/checks", summary="List checks", responses=problems(404), dependencies=[Needs("outcomes:read")])
 async def list_checks(platform: Platform, organization: Tenant) -> CheckList:
     """Return the ways in which outcomes can be looked at."""
     del organization

@@ -60,6 +60,7 @@ class ProposalRun:
 
     def kind(self) -> TaskKind:
         """Return the kind of task."""
+        # The end of work that was counted: a quota that is used up keeps no finished answer back.
         return TaskKind(KIND, self.handle, Proposals, outside=ISSUES, is_metered=False)
 
     async def handle(self, run: Run, wanted: Proposals) -> dict[str, Any]:

@@ -29,7 +29,8 @@ def proposal(room: Room, approval: ApprovalRecord, **more: Any) -> Proposal:
 
 async def allowed(room: Room, wanted: Proposal) -> str | None:
     async with room.database.transaction(room.organization_id) as connection:
-        return await room.approvals.remembered(wanted, connection)
+        found = await room.approvals.remembered(wanted, connection)
+        return None if found is None else found.name
 
 
 async def yes(room: Room, person: str, **more: Any) -> ApprovalRecord:
