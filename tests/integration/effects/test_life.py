@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bailiwick.effects import Verdict
-from bailiwick.kernel.errors import ConflictError, InvalidInputError
+from bailiwick.kernel.errors import BailiwickError, ConflictError, InvalidInputError
 from bailiwick.tasks import Run
 from bailiwick.tasks.acting import Effect
 from tests.support.acting import PERSON, ActingEngine
@@ -109,6 +109,19 @@ async def test_what_a_person_edited_is_proposed_with_another_digest(engine: Acti
     ended = await engine.ended(task)
     assert ended["result"]["state"] == "verified"
     assert (tmp_path / "file").read_text().endswith(" kinder words\n")
+
+
+async def test_who_edited_a_proposal_does_not_approve_what_comes_of_it(engine: ActingEngine) -> None:
+    await engine.employ(level=2)
+    await engine.work()
+    task, editor, other = await engine.act(), await engine.person(), await engine.person()
+    first = await engine.asked(task)
+    await engine.say(first, "edit", by=editor, arguments={"name": "file", "text": "kinder words"})
+    second = await engine.asked(task)
+    with pytest.raises(BailiwickError, match="asked for"):
+        await engine.say(second, by=editor)
+    await engine.say(second, by=other)
+    assert (await engine.ended(task))["result"]["state"] == "verified"
 
 
 async def test_silence_means_what_the_terms_say(engine: ActingEngine) -> None:

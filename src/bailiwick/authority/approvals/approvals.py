@@ -34,6 +34,7 @@ from bailiwick.kernel.clock import Clock, SystemClock
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.kernel.ids import new_id, parse_id
+from bailiwick.kernel.labels import NO_LABELS, by
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
 from bailiwick.storage.database import trusted
@@ -307,6 +308,8 @@ class Approvals(Asking):
             fact = moved(
                 ANSWERED, approval, answered.state, arguments=arguments,
                 edited_by=None if arguments is None else answerer.word,
+                # Who writes what is proposed next asks for it, and does not approve it, too.
+                labels=NO_LABELS if arguments is None else _authors(answerer, saying),
             )  # fmt: skip
             await self._events.append(connection, approval.organization_id, [fact])
         if self.learning is not None and approval.agent_id is not None:
@@ -324,6 +327,11 @@ class Approvals(Asking):
             approval, "approval.answered", answerer.actor, connection, before={"state": approval.state}, after=after,
             reason=saying.reason,
         )  # fmt: skip
+
+
+def _authors(answerer: Answerer, saying: Saying) -> frozenset[str]:
+    people = {one for one in (answerer.user_id, saying.on_behalf_of) if one is not None}
+    return answerer.actor.labels | {by("user", one) for one in people}
 
 
 def _user_of(answerer: Answerer) -> str:

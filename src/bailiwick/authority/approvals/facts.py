@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bailiwick.authority.approvals.model import ApprovalRecord, ApprovalState
 from bailiwick.events import EventType, NewEvent
+from bailiwick.kernel.labels import NO_LABELS
 
 REQUESTED = "approval.requested"
 ANSWERED = "approval.answered"
@@ -47,10 +48,11 @@ def moved(
     is_by_silence: bool = False,
     arguments: dict[str, Any] | None = None,
     edited_by: str | None = None,
+    labels: frozenset[str] = NO_LABELS,
 ) -> NewEvent:
-    """Return the event that tells where an approval stands."""
+    """Return the event that tells where an approval stands; ``labels`` join those of the run that waits for it."""
     fact = ApprovalMoved(
         approval_id=approval.id, effect_id=approval.effect_id, task_id=approval.task_id, state=state,
         digest=approval.digest, is_by_silence=is_by_silence, arguments=arguments, edited_by=edited_by,
     )  # fmt: skip
-    return NewEvent(name, fact, cause_id=approval.task_id)
+    return NewEvent(name, fact, cause_id=approval.task_id, labels=labels)
