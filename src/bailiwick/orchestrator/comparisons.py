@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from itertools import groupby
 from math import erfc, exp, lgamma, sqrt
 
-_Z95 = 1.959963984540054
 # Probabilities that differ by rounding only count as equal.
 _ROUNDING = 1 + 1e-9
 
@@ -20,16 +19,6 @@ def percentile(values: Sequence[float], share: float) -> float:
     lower = int(position)
     upper = min(lower + 1, len(ordered) - 1)
     return ordered[lower] + (ordered[upper] - ordered[lower]) * (position - lower)
-
-
-def wilson_interval(successes: float, trials: float) -> tuple[float, float]:
-    """Return the 95 % score interval of a share (Wilson 1927); (0, 1) without trials."""
-    if trials <= 0:
-        return 0.0, 1.0
-    share, spread = successes / trials, _Z95 * _Z95 / trials
-    centre = (share + spread / 2) / (1 + spread)
-    half = _Z95 * sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def mann_whitney(before: Sequence[float], after: Sequence[float]) -> tuple[float, float]:

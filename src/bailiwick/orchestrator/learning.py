@@ -11,7 +11,7 @@ from bailiwick.events import NewEvent
 from bailiwick.extensions import Kernel
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import BailiwickError, InvalidInputError, NotFoundError
-from bailiwick.orchestrator.comparisons import wilson_interval
+from bailiwick.kernel.intervals import wilson_interval
 from bailiwick.tasks import Run
 
 KIND = "system.learn"

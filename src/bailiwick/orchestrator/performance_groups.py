@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from bailiwick.orchestrator.comparisons import fisher_exact, holm, mann_whitney, percentile, wilson_interval
+from bailiwick.kernel.intervals import wilson_interval
+from bailiwick.orchestrator.comparisons import fisher_exact, holm, mann_whitney, percentile
 
 # Below this a change is small even where it is certain (Vargha and Delaney 2000: A = 0.56).
 _SMALL_EFFECT = 0.06

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bailiwick.authority.autonomy import Posterior
+from bailiwick.kernel.intervals import wilson_interval
 from bailiwick.storage import Database
-
-CONFIDENCE = 0.95
 
 # Every effect is in one column, the furthest it got. What was undone, failed or is unknown is no success of any kind.
 _EFFECTS = """
@@ -107,11 +105,6 @@ class OutcomeReports:
 
 
 def success_rate(verified: int, refuted: int) -> SuccessRate | None:
-    """Return the share of verified among verified and refuted, with the central 95% interval of its posterior.
-
-    The posterior is that of ``authority.autonomy.posterior``, under a uniform prior.
-    """
-    if verified + refuted == 0:
-        return None
-    low, high = Posterior(verified, refuted).interval(CONFIDENCE)
-    return SuccessRate(verified / (verified + refuted), low, high)
+    """Return the share of verified among verified and refuted, with its 95 % score interval."""
+    looked = verified + refuted
+    return None if looked == 0 else SuccessRate(verified / looked, *wilson_interval(verified, looked))

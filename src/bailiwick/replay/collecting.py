@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bailiwick.authority.policy.built_in import built_in_ceiling_source
 from bailiwick.kernel.errors import NotFoundError
 from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database
@@ -103,6 +104,8 @@ class RunCollector:
             parts[name] = await self._all(sql, params)
             if name == "journal":
                 params["published"] = [step["result"] for step in parts[name] if step["kind"] == "publish"]
+        if any(decision["ceiling_version"] == 0 for decision in parts["decisions"]):
+            parts["ceilings"].insert(0, {"version": 0, "source": built_in_ceiling_source()})
         parts["children"] = await self._tasks(organization_id, "parent_id = %(key)s", task["id"])
         parts["approvals"] = await self._approvals(params)
         parts["audit"] = await self._audit(organization_id, parts)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bailiwick.orchestrator.comparisons import fisher_exact, holm, mann_whitney, percentile, wilson_interval
+from bailiwick.kernel.intervals import wilson_interval
+from bailiwick.orchestrator.comparisons import fisher_exact, holm, mann_whitney, percentile
 
 # Few distinct values, so that ties are common.
 values = st.lists(st.integers(0, 12).map(float), min_size=20, max_size=60)

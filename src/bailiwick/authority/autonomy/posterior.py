@@ -35,11 +35,6 @@ class Posterior:
         """Return what the chance stays under with that confidence (0 to 1)."""
         return self.quantile(confidence)
 
-    def interval(self, confidence: float) -> tuple[float, float]:
-        """Return the equal-tailed interval that holds the chance with that confidence."""
-        tail = (1.0 - confidence) / 2
-        return self.quantile(tail), self.quantile(1.0 - tail)
-
     def quantile(self, probability: float) -> float:
         """Return under what the chance lies with that probability: the inverse regularized incomplete beta function."""
         from scipy.special import betaincinv  # noqa: PLC0415 - a tenth of a second that starting need not pay

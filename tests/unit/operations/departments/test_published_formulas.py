@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailiwick.kernel.errors import InvalidInputError
+from bailiwick.kernel.intervals import wilson_interval
 from bailiwick.packs.operations.departments.cvss import base_score, rating
 from bailiwick.packs.operations.departments.figures import (
     find_trend,
@@ -13,7 +14,6 @@ from bailiwick.packs.operations.departments.figures import (
     robust_deviations,
     rounded,
     say_duration,
-    wilson_interval,
 )
 from bailiwick.privacy.forms import is_card_number, is_iban, passes_luhn
 

@@ -48,17 +48,6 @@ def quantile(values: Sequence[float], share: float) -> float | None:
     return float(np.quantile(np.asarray(values, dtype=np.float64), share)) if values else None
 
 
-def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the Wilson score interval of a share (Wilson 1927); (0, 1) when nothing was tried."""
-    if trials == 0:
-        return 0.0, 1.0
-    share = successes / trials
-    centre = share + z * z / (2 * trials)
-    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
-
-
 def robust_deviations(values: FloatArray) -> FloatArray:
     """Return the robust z of each value, 0.6745 (x - median) / MAD (Iglewicz and Hoaglin 1993).
 

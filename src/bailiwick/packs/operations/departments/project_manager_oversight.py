@@ -6,9 +6,10 @@ from typing import Literal
 
 from bailiwick.connectors.issues import IssueRecord
 from bailiwick.kernel.documents import JsonObject
+from bailiwick.kernel.intervals import wilson_interval
 from bailiwick.packs.operations.departments.body import issue_lines, query_text, read_discussion
 from bailiwick.packs.operations.departments.desk import AgentRow, Attempt, Desk, Priority, SimilarIssue, Status
-from bailiwick.packs.operations.departments.figures import quantile, rounded, say_duration, wilson_interval
+from bailiwick.packs.operations.departments.figures import quantile, rounded, say_duration
 from bailiwick.packs.operations.injection import screen
 
 Decision = Literal["proceed", "hold", "reassign", "escalate"]

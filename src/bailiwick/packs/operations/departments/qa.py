@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from bailiwick.connectors.issues import IssueRecord
 from bailiwick.kernel.documents import JsonObject
+from bailiwick.kernel.intervals import wilson_interval
 from bailiwick.packs.operations.departments.analytics_tables import read_tables
 from bailiwick.packs.operations.departments.body import read_discussion
 from bailiwick.packs.operations.departments.desk import Desk
-from bailiwick.packs.operations.departments.figures import wilson_interval
 from bailiwick.packs.operations.departments.qa_benchmarks import Benchmark, performance_points, read_benchmarks
 from bailiwick.packs.operations.departments.qa_policy import Policy, review_policy
 from bailiwick.packs.operations.departments.qa_reports import Reports, find_flaky, read_reports
