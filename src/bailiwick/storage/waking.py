@@ -14,6 +14,7 @@ import structlog
 from psycopg import sql
 
 from bailiwick.kernel.errors import DatabaseUnavailableError
+from bailiwick.kernel.loops import end
 from bailiwick.storage.channel import Channel
 from bailiwick.storage.connections import connect, is_being_cancelled
 
@@ -66,9 +67,7 @@ class Wakeups:
         with suppress(psycopg.Error, DatabaseUnavailableError, TimeoutError):
             async with asyncio.timeout(1):
                 await self._send_pending()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await end(*self._tasks)
         await self._channel.close()
 
     async def _send(self) -> None:

@@ -11,6 +11,7 @@ import structlog
 
 from bailiwick.kernel.errors import BailiwickError
 from bailiwick.kernel.ids import new_id
+from bailiwick.kernel.loops import end
 from bailiwick.storage import Database, Row
 from bailiwick.storage.connections import Connection
 from bailiwick.storage.rows import RowFields, batch
@@ -42,8 +43,7 @@ class Scheduler:
     async def stop(self) -> None:
         """Stop firing; a batch under way is committed or rolled back whole."""
         if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+            await end(self._loop)
 
     async def fire_due(self) -> int:
         """Make the tasks of all due schedules, at most 500; return how many are made."""

@@ -8,6 +8,7 @@ import psycopg
 import structlog
 
 from bailiwick.kernel.errors import BailiwickError
+from bailiwick.kernel.loops import end
 from bailiwick.storage.channel import Channel
 from bailiwick.storage.waking import DUE, EVENTS, TASKS, Wakeups
 
@@ -43,9 +44,7 @@ class Upkeep:
 
     async def stop(self) -> None:
         """Stop the loops and close their connections."""
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await end(*self._loops)
         for channel in self._channels.values():
             await channel.close()
 

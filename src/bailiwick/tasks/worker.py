@@ -14,6 +14,7 @@ import structlog
 from bailiwick.kernel.concerns import Guard
 from bailiwick.kernel.errors import BailiwickError, DatabaseUnavailableError
 from bailiwick.kernel.ids import new_id
+from bailiwick.kernel.loops import end
 from bailiwick.storage.connections import is_passing
 from bailiwick.storage.waking import DUE, TAKEN, TASKS, Wakeups
 from bailiwick.tasks.attempt import Attempts, Observer
@@ -125,8 +126,7 @@ class Worker:
         leaves all the same; the lease lapses and others go on.
         """
         self._stopping = True
-        self._loops[0].cancel()
-        await asyncio.gather(self._loops[0], return_exceptions=True)
+        await end(self._loops[0])
         await self._give_back_unclaimed()
         try:
             async with asyncio.timeout(self.settings.drain_seconds):
@@ -143,8 +143,7 @@ class Worker:
         except TimeoutError:
             log.warning("leaving unwritten what others will do again", tasks=len(self._executing))
             await self._journal.abort()
-        self._loops[1].cancel()
-        await asyncio.gather(self._loops[1], return_exceptions=True)
+        await end(self._loops[1])
         await self._lease.end()
         self._wakeups.announce(TASKS)
 
@@ -154,7 +153,7 @@ class Worker:
             loop.cancel()
         self._cancel_all()
         await self._journal.abort()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await end(*self._loops)
         self._loops.clear()
         await self._lease.close()
 

@@ -9,6 +9,7 @@ import structlog
 from bailiwick.identity.quotas.metering import Metering
 from bailiwick.identity.quotas.model import Crossing
 from bailiwick.kernel.errors import BailiwickError
+from bailiwick.kernel.loops import end
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +33,7 @@ class QuotaKeeper:
     async def stop(self) -> None:
         """Stop looking; what was not done is done by the next look, here or elsewhere."""
         if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+            await end(self._loop)
 
     async def look(self) -> None:
         """Do what there is to do now."""

@@ -16,6 +16,7 @@ import structlog
 from bailiwick.identity.quotas.model import Crossing, Usage, following_month
 from bailiwick.kernel.errors import BailiwickError
 from bailiwick.kernel.ids import INSTALLATION, new_id
+from bailiwick.kernel.loops import end
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
 
@@ -93,8 +94,7 @@ class Metering:
         """Report what is left and stop."""
         loop, self._loop = self._loop, None
         if loop is not None:
-            loop.cancel()
-            await asyncio.gather(loop, return_exceptions=True)
+            await end(loop)
         try:
             await self.report()
         except (psycopg.Error, BailiwickError) as error:
