@@ -9,12 +9,12 @@ from bailiwick.installation import Installation, Settings
 from bailiwick.tasks.schedules import NewSchedule
 from tests.integration.orchestrator.conftest import WARD, Platform
 
-JOBS = {"system.sync": 300, "system.budgets": 300, "system.learn": 1800, "system.analyse_performance": 3600}
+JOBS = {"system.sync": 300, "system.learn": 1800, "system.analyse_performance": 3600}
 
 
 class TestSchedules:
     async def test_every_organization_has_the_jobs_and_home_the_installations_own(self, platform: Platform) -> None:
-        installations = {"system.health": 60, "system.audit": 3600}
+        installations = {"system.health": 60, "system.audit": 3600, "system.budgets": 300}
         for organization_id, extra in ((platform.organization_id, {}), (platform.home_id, installations)):
             page = await platform.installation.schedules.list(organization_id, limit=100)
             found = {one.name: one for one in page.items if one.name.startswith("system.")}
