@@ -157,7 +157,7 @@ def _model(model: type[BaseModel]) -> str:
 
 def _models(models: set[type[BaseModel]]) -> str:
     parts: list[str] = []
-    for model in sorted(models, key=lambda one: one.__name__):
+    for model in sorted(models, key=lambda one: (one.__name__, one.__module__)):
         fields = [
             code(name) + ("" if field.is_required() else " (optional)") for name, field in model.model_fields.items()
         ]
