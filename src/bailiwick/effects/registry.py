@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from bailiwick.authority.model import EffectClass
 from bailiwick.effects.tool import Recovery, Tool
-from bailiwick.kernel.errors import ConflictError, InvalidPayloadError, UnknownKindError
+from bailiwick.kernel.documents import validated
+from bailiwick.kernel.errors import ConflictError, UnknownKindError
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +71,4 @@ class ToolRegistry:
         Raises:
             InvalidPayloadError: they do not fit.
         """
-        try:
-            return tool.arguments.model_validate(given)
-        except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}"
-                for fault in error.errors(include_url=False, include_input=False)[:10]
-            )
-            raise InvalidPayloadError(f"the arguments do not fit {tool.name}: {faults}") from error
+        return validated(tool.arguments, given, f"the arguments do not fit {tool.name}", whole="arguments")

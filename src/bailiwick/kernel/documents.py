@@ -54,15 +54,28 @@ def encode_checked(schema: type[Schema], payload: BaseModel | Mapping[str, Any],
         PayloadTooLargeError: it is longer than ``MAX_PAYLOAD_BYTES``.
     """
     if not isinstance(payload, schema):
-        try:
-            payload = schema.model_validate(payload)
-        except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(str(part) for part in fault['loc']) or 'payload'}: {fault['msg']}"
-                for fault in error.errors(include_url=False, include_input=False)[:10]
-            )
-            raise InvalidPayloadError(f"{what} is invalid: {faults}") from error
+        payload = validated(schema, payload, f"{what} is invalid", whole="payload")
     return payload, encode(payload, what=what)
+
+
+def validated(schema: type[Schema], given: Any, refusal: str, *, whole: str) -> Schema:
+    """Return what is given in a schema.
+
+    Raises:
+        InvalidPayloadError: it does not fit: ``refusal``, then what :func:`misfits` says.
+    """
+    try:
+        return schema.model_validate(given)
+    except ValidationError as error:
+        raise InvalidPayloadError(f"{refusal}: {misfits(error, whole=whole)}") from error
+
+
+def misfits(error: ValidationError, *, whole: str, most: int = 10) -> str:
+    """Return where something does not fit its schema and why, never what was given; ``whole`` names the root."""
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or whole}: {fault['msg']}"
+        for fault in error.errors(include_url=False, include_input=False)[:most]
+    )
 
 
 def decode(data: bytes | str) -> Any:

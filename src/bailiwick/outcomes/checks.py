@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from bailiwick.kernel.errors import ConflictError, InvalidPayloadError, UnknownKindError
+from bailiwick.kernel.documents import validated
+from bailiwick.kernel.errors import ConflictError, UnknownKindError
 
 Arguments = TypeVar("Arguments", bound=BaseModel)
 
@@ -102,7 +103,4 @@ class CheckRegistry:
         Raises:
             InvalidPayloadError: they do not fit.
         """
-        try:
-            return check.arguments.model_validate(given)
-        except ValidationError as error:
-            raise InvalidPayloadError(f"the arguments do not fit {check.name}: {error}") from error
+        return validated(check.arguments, given, f"the arguments do not fit {check.name}", whole="arguments")

@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from bailiwick.events import NewEvent
-from bailiwick.kernel.documents import MAX_RESULT_BYTES, encode
+from bailiwick.kernel.documents import MAX_RESULT_BYTES, encode, misfits
 from bailiwick.kernel.errors import BailiwickError, DatabaseUnavailableError
 from bailiwick.replay.recording import RecordedRun
 from bailiwick.storage.rows import RowFields
@@ -187,7 +187,14 @@ async def replay(
             "and a replay has none",
         )  # fmt: skip
     except ValidationError as error:
-        return Replayed("diverged", 0, "the recorded payload does not fit the present schema", 0, None, _faults(error))
+        return Replayed(
+            "diverged",
+            0,
+            "the recorded payload does not fit the present schema",
+            0,
+            None,
+            _misfits(error),
+        )
     except Exception as error:  # noqa: BLE001 - a handler may fail in any way; the recording says which was its own
         return _failed(recording, run, error)
     return _ended(recording, run, result)
@@ -238,7 +245,7 @@ def _plain(given: Any, schema: type[BaseModel] | None) -> tuple[Any, bool]:
         try:
             given = schema.model_validate(given)
         except ValidationError as error:
-            return f"what does not fit the schema: {_faults(error)}", True
+            return f"what does not fit the schema: {misfits(error, whole='payload', most=5)}", True
     return orjson.loads(encode(given)), isinstance(given, BaseModel)
 
 
@@ -250,11 +257,8 @@ def _is_within(now: Any, recorded: Any) -> bool:
     return all(name in was and _is_within(value, was[name]) for name, value in given.items())
 
 
-def _faults(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, fault['loc'])) or 'payload'}: {fault['msg']}"
-        for fault in error.errors(include_url=False, include_input=False)[:5]
-    )
+def _misfits(error: ValidationError) -> str:
+    return misfits(error, whole="payload", most=5)
 
 
 class _NoServices:

@@ -12,6 +12,7 @@ from bailiwick.events import EventLog
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
+from bailiwick.storage.database import trusted
 
 _MAX_KEY = 200
 
@@ -138,7 +139,7 @@ class BudgetLedger:
     async def _call(
         self, connection: Connection, organization_id: str, function: str, params: tuple[object, ...]
     ) -> Any:
-        cursor = await connection.execute(f"select {function} as found", params)  # type: ignore[arg-type] # ours
+        cursor = await connection.execute(trusted(f"select {function} as found"), params)
         row = await cursor.fetchone()
         assert row is not None
         found = row["found"]

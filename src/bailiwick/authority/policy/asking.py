@@ -144,7 +144,8 @@ def _labels(entry: Entry) -> tuple[tuple[str, ...], tuple[str, ...]]:
     found = fields(entry, ("present", "absent"))
     if not found:
         raise entry.fail("say which labels are present or absent, such as: {present: 'untrusted:*'}")
-    return tuple(_patterns(found[name]) if name in found else () for name in ("present", "absent"))  # type: ignore[return-value]
+    present, absent = (_patterns(found[name]) if name in found else () for name in ("present", "absent"))
+    return present, absent
 
 
 def _consent(entry: Entry) -> tuple[str, frozenset[str]]:
