@@ -13,7 +13,7 @@ from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database, Row
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of, page_of
 
 _COLUMNS = "id, organization_id, kind, name, configuration, capabilities, price, capacity, is_enabled, created_at"
 
@@ -217,8 +217,7 @@ class AgentDirectory:
             {"org": organization_id, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [_record(row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([_record(row) for row in rows], limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from bailiwick.kernel.errors import InvalidInputError, UnavailableError
 from bailiwick.kernel.ids import INSTALLATION, new_id
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 
 log = structlog.get_logger(__name__)
 
@@ -241,8 +241,7 @@ class Alarms:
             (organization_id, after, after, limit + 1),
             organization_id=organization_id,
         )
-        found = [Alarm(**row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([Alarm(**row) for row in rows], limit)
 
 
 async def _added(

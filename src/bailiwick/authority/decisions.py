@@ -14,7 +14,7 @@ from bailiwick.kernel.errors import NotFoundError
 from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database, Row
 from bailiwick.storage.connections import Connection
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 from bailiwick.telemetry.redacting import redacted_json
 
 _COLUMNS = (
@@ -106,8 +106,7 @@ class Decisions:
             {**asked, "org": organization_id, "after": after, "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [_decision(row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([_decision(row) for row in rows], limit)
 
     async def of_tasks(self, organization_id: str, task_ids: Sequence[str]) -> Sequence[RecordedDecision]:
         """Return every decision made in tasks, oldest first."""

@@ -12,7 +12,7 @@ from bailiwick.kernel.errors import ConflictError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database, Row
 from bailiwick.storage.database import trusted
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 from bailiwick.telemetry.redacting import redacted
 from bailiwick.vault import Vault
 
@@ -192,8 +192,7 @@ class Connections:
             {"org": organization_id, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [_record(row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([_record(row) for row in rows], limit)
 
 
 def _record(row: Row) -> ConnectionRecord:

@@ -15,7 +15,7 @@ from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
 from bailiwick.storage.database import trusted
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 from bailiwick.tasks.acting import DONE_STATES, Effect
 
 
@@ -67,8 +67,7 @@ class Effects:
             {**given, "org": organization_id, "after": after, "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [effect_of(row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([effect_of(row) for row in rows], limit)
 
     async def history(self, organization_id: str, effect_id: str) -> "list[EffectMove]":
         """Return every state an effect was in, in order.

@@ -9,7 +9,7 @@ from bailiwick.events.model import Event
 from bailiwick.kernel.errors import NotFoundError
 from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 
 _COLUMNS = (
     "id, organization_id, type, version, key, payload, cause_id, occurred_at, recorded_at, "
@@ -78,8 +78,7 @@ class EventReader:
             {"org": organization_id, "type": type_name, "key": key, "after": after, "limit": limit + 1},
             organization_id=organization_id,
         )
-        events = [Event(**row) for row in rows[:limit]]
-        return Page(events, cursor_of(events[-1].id) if len(rows) > limit else None)
+        return page_of([Event(**row) for row in rows], limit)
 
 
 # What has partitions by month, and what is only kept to recognise repetitions.

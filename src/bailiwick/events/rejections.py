@@ -9,7 +9,7 @@ from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
 from bailiwick.kernel.errors import NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 from bailiwick.storage.rows import RowFields, batch
 
 _COLUMNS = (
@@ -121,5 +121,4 @@ class Rejections:
             {"org": organization_id, "all": with_redriven, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [Rejection(**row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([Rejection(**row) for row in rows], limit)

@@ -9,7 +9,7 @@ from bailiwick.identity.model import Organization
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import INSTALLATION, new_id, parse_id
 from bailiwick.storage import Database
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 
 
 class Organizations:
@@ -73,8 +73,7 @@ class Organizations:
         rows = await self._database.fetch_all(
             "select * from organization_list(%s::uuid, %s)", (after_cursor(cursor), limit + 1)
         )
-        found = [Organization(**row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([Organization(**row) for row in rows], limit)
 
 
 def slug_of(name: str) -> str:

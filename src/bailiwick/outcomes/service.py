@@ -19,7 +19,7 @@ from bailiwick.outcomes.model import COLUMNS, OutcomeRecord
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
 from bailiwick.storage.database import trusted
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 from bailiwick.tasks import LeaseLostError, Run
 from bailiwick.telemetry.redacting import redacted, redacted_json
 
@@ -91,8 +91,7 @@ class Outcomes:
             {**given, "org": organization_id, "after": after, "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [OutcomeRecord(**row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([OutcomeRecord(**row) for row in rows], limit)
 
     async def abandoned(self, organization_id: str, *, before: datetime, limit: int = 200) -> "list[str]":
         """Return pending outcomes that were due before a moment and whose timer is gone: cancelled, or given up."""

@@ -15,7 +15,7 @@ from bailiwick.privacy.purposes import PENDING_DAYS, PERIODS, ConsentState, Purp
 from bailiwick.privacy.subjects import Subjects
 from bailiwick.storage import Database, Row
 from bailiwick.storage.connections import Connection
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 from bailiwick.vault import Vault
 
 _NOTE = "privacy.consent_note"
@@ -156,8 +156,7 @@ class Consents:
             {"org": organization_id, "subject": subject_id, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [_consent(row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([_consent(row) for row in rows], limit)
 
     async def history(self, organization_id: str, subject_id: str, purpose: str) -> Sequence[ConsentChange]:
         """Return every change of one consent, oldest first."""

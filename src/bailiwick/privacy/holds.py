@@ -10,7 +10,7 @@ from bailiwick.privacy.classes import RETENTION_CLASSES
 from bailiwick.privacy.errors import LegalHoldError
 from bailiwick.privacy.subjects import Subjects
 from bailiwick.storage import Database, Row
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 
 _COLUMNS = (
     "id, organization_id, scope, target, reason, placed_by, placed_at, until, released_at, released_by, release_reason"
@@ -171,8 +171,7 @@ class LegalHolds:
             {"org": organization_id, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [_hold(row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([_hold(row) for row in rows], limit)
 
 
 def _hold(row: Row) -> LegalHold:

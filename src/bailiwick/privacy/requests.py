@@ -15,7 +15,7 @@ from bailiwick.privacy.holds import LegalHolds
 from bailiwick.privacy.subjects import Subjects
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 from bailiwick.tasks import NewTask, TaskQueue
 from bailiwick.vault import Vault
 
@@ -147,8 +147,7 @@ class DataRequests:
             {"org": organization_id, "subject": subject_id, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [DataRequest(**row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([DataRequest(**row) for row in rows], limit)
 
     async def certificate(self, organization_id: str, request_id: str) -> dict[str, Any]:
         """Return the signed certificate of an erasure.

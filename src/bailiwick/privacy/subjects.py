@@ -15,7 +15,7 @@ from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.privacy.identifiers import Identifier
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 from bailiwick.vault import Vault
 
 MAX_IDENTIFIERS = 50
@@ -136,8 +136,7 @@ class Subjects:
             {"org": organization_id, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [DataSubject(**row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([DataSubject(**row) for row in rows], limit)
 
     async def forget(self, connection: Connection, organization_id: str, subject_id: str) -> int:
         """Destroy a person's key and everything they are known by; returns how many identifiers there were.

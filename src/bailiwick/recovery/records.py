@@ -7,7 +7,7 @@ from pathlib import Path
 from bailiwick.kernel.ids import new_id
 from bailiwick.recovery.manifest import Kind, Manifest
 from bailiwick.storage import Database
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,7 @@ class BackupRecords:
             "order by id desc limit %(limit)s",
             {"after": after_cursor(cursor), "limit": limit + 1},
         )
-        records = [BackupRecord(**row) for row in rows[:limit]]
-        return Page(records, cursor_of(records[-1].id) if len(rows) > limit else None)
+        return page_of([BackupRecord(**row) for row in rows], limit)
 
     async def _add(self, values: tuple[object, ...]) -> BackupRecord:
         row = await self._database.fetch_one(

@@ -2,13 +2,24 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.kernel.ids import parse_id
 
 Item = TypeVar("Item")
+
+
+class Identified(Protocol):
+    """A row as it is shown, whose id a cursor can continue behind."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+
+
+Record = TypeVar("Record", bound=Identified)
 
 MAX_PAGE = 500
 
@@ -19,6 +30,12 @@ class Page(Generic[Item]):
 
     items: list[Item]
     next_cursor: str | None
+
+
+def page_of(found: Sequence[Record], limit: int) -> Page[Record]:
+    """Return the page of what was read with one row more than ``limit``, which tells whether others follow."""
+    items = list(found[:limit])
+    return Page(items, cursor_of(items[-1].id) if len(found) > limit else None)
 
 
 def cursor_of(identifier: str) -> str:

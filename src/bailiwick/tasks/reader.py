@@ -8,7 +8,7 @@ from typing import Any
 from bailiwick.kernel.errors import InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database, Row
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 from bailiwick.tasks.model import TaskState
 
 _LIVE = """
@@ -174,8 +174,7 @@ class TaskReader:
             params,
             organization_id=organization_id,
         )
-        records = [_record(row) for row in rows[:limit]]
-        return Page(records, cursor_of(records[-1].id) if len(rows) > limit else None)
+        return page_of([_record(row) for row in rows], limit)
 
 
 def parse_states(names: Sequence[str]) -> list[TaskState]:

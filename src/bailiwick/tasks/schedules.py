@@ -12,7 +12,7 @@ from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.kernel.labels import NO_LABELS
 from bailiwick.storage import Database
 from bailiwick.storage.database import trusted
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 from bailiwick.storage.rows import batch, raw
 from bailiwick.storage.waking import SCHEDULES, Wakeups
 from bailiwick.tasks.model import NewTask
@@ -253,8 +253,7 @@ class Schedules:
             {"org": organization_id, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        records = [ScheduleRecord(**row) for row in rows[:limit]]
-        return Page(records, cursor_of(records[-1].id) if len(rows) > limit else None)
+        return page_of([ScheduleRecord(**row) for row in rows], limit)
 
 
 def _told(schedule: NewSchedule) -> dict[str, object]:

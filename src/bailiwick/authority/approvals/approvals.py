@@ -38,7 +38,7 @@ from bailiwick.kernel.labels import NO_LABELS, by
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
 from bailiwick.storage.database import trusted
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 
 MAX_REASON_CHARACTERS = 2000
 
@@ -113,8 +113,7 @@ class Approvals(Asking):
             {"org": organization_id, "state": state, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [ApprovalRecord(**row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([ApprovalRecord(**row) for row in rows], limit)
 
     async def answers(self, organization_id: str, approval_id: str) -> "list[AnswerRecord]":
         """Return the answers to an approval, oldest first."""

@@ -12,7 +12,7 @@ from bailiwick.kernel.errors import ForbiddenError, InvalidInputError, NotFoundE
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 
 MAX_DAYS = 92
 """How long a delegation lasts at most: a quarter."""
@@ -117,8 +117,7 @@ class Delegations:
             {"org": organization_id, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [Delegation(**row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([Delegation(**row) for row in rows], limit)
 
     async def revoke(
         self, organization_id: str, delegation_id: str, *, actor: Actor, only_from: str | None = None

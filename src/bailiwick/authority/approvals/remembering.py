@@ -20,7 +20,7 @@ from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundEr
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 
 _COLUMNS = (
     "id, name, approval_id, tool, target, agent_id, max_price, bounds, made_by, made_by_name, made_at, ends_at, "
@@ -156,8 +156,7 @@ class RememberedRules:
             {"org": organization_id, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [RememberedRule(**row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([RememberedRule(**row) for row in rows], limit)
 
     async def revoke(self, organization_id: str, rule: str, *, actor: Actor) -> RememberedRule:
         """End a rule, by its name or id; what it allowed before stays done.

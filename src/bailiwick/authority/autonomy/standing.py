@@ -16,7 +16,7 @@ from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database, Row
 from bailiwick.storage.connections import Connection
 from bailiwick.storage.database import trusted
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of, page_of
 
 _LIST = """
 select a.id as agent_id, a.name, a.kind,
@@ -148,8 +148,7 @@ class Standings:
             {"org": organization_id, "state": state, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [Promotion(**row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([Promotion(**row) for row in rows], limit)
 
     async def show(self, organization_id: str, agent: str) -> AgentStanding:
         """Return where an agent, by id or name, stands in every class, and why.

@@ -18,7 +18,7 @@ from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundEr
 from bailiwick.kernel.ids import INSTALLATION, new_id, parse_id
 from bailiwick.storage import Database, Row
 from bailiwick.storage.database import trusted
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 from bailiwick.vault import Vault
 
 _COLUMNS = (
@@ -222,8 +222,7 @@ class IdentityProviders:
             {"org": organization_id, "enabled": enabled_only, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [_provider(row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([_provider(row) for row in rows], limit)
 
     async def _checked(self, organization_id: str, policy: ProviderPolicy) -> ProviderPolicy:
         """Return a policy with organizations by their id, once it stays inside the provider's organization."""

@@ -12,7 +12,7 @@ from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundEr
 from bailiwick.kernel.ids import INSTALLATION, new_id, parse_id
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 
 USER_COLUMNS = "id, email, name, is_admin, is_disabled, email_verified_at, last_login_at, created_at"
 # RFC 5321, 4.5.3.1: 254 is what a path of 256 leaves without its brackets.
@@ -121,8 +121,7 @@ class Accounts:
             "order by id desc limit %(limit)s",
             {"after": after_cursor(cursor), "limit": limit + 1},
         )
-        found = [User(**row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([User(**row) for row in rows], limit)
 
     async def rename(self, user_id: str, name: str, *, actor: Actor) -> User:
         """Change a user's name, or raise NotFoundError."""

@@ -14,7 +14,7 @@ from bailiwick.kernel.errors import ConflictError, ForbiddenError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database, Row
 from bailiwick.storage.connections import Connection
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 
 InvitationState = Literal["pending", "accepted", "revoked", "expired"]
 
@@ -100,8 +100,7 @@ class Invitations:
             {"organization": organization_id, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [_invitation(row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([_invitation(row) for row in rows], limit)
 
     async def revoke(self, organization_id: str, invitation_id: str, *, actor: Actor) -> None:
         """Take an invitation back.

@@ -13,7 +13,7 @@ from bailiwick.identity.tokens.key_bounds import KeyBounds, check_revokes, insta
 from bailiwick.kernel.errors import InvalidInputError, NotFoundError, UnauthorizedError
 from bailiwick.kernel.ids import INSTALLATION, new_id, parse_id
 from bailiwick.storage import Database, Row
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 
 _PREFIX = "bw_"
 # More organizations than this are counted in an error and not named.
@@ -204,8 +204,7 @@ class Keys:
                 {"organization": organization_id, "after": after, "limit": limit + 1},
                 organization_id=organization_id,
             )
-        found = [KeyRecord(**row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([KeyRecord(**row) for row in rows], limit)
 
     async def _owner(self, maker: Caller, place: str, service_account: str | None) -> _Owner:
         expires_at = None

@@ -13,7 +13,7 @@ from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundEr
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.storage import Database, Row
 from bailiwick.storage.database import trusted
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 
 _COLUMNS = "id, name, role, is_disabled, created_at"
 
@@ -138,8 +138,7 @@ class ServiceAccounts:
             {"organization": organization_id, "after": after_cursor(cursor), "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [_account(row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([_account(row) for row in rows], limit)
 
     async def _change(
         self, organization_id: str, reference: str, change: "_Change", maker: Caller, address: str | None

@@ -25,7 +25,7 @@ from bailiwick.kernel.errors import InvalidInputError, NotFoundError, TokenRefus
 from bailiwick.kernel.ids import INSTALLATION, new_id, parse_id
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 
 # How long ended sessions stay, for whoever looks into them.
 _KEEP_ENDED = timedelta(days=30)
@@ -208,8 +208,7 @@ class Sessions:
             "and (%(after)s::uuid is null or id < %(after)s) order by id desc limit %(limit)s",
             {"user": user_id, "after": after_cursor(cursor), "limit": limit + 1},
         )
-        found = [SessionRecord(**row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([SessionRecord(**row) for row in rows], limit)
 
     async def _insert(self, connection: Connection, login: "_Login", token_hash: bytes | None) -> tuple[str, datetime]:
         session_id = new_id()

@@ -9,7 +9,7 @@ from bailiwick.kernel.errors import NotFoundError
 from bailiwick.kernel.ids import parse_id
 from bailiwick.packs.operations.status import STATUSES
 from bailiwick.storage import Database, Row
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of
+from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of, page_of
 
 _LISTED = """
 id, key, number, title, labels, author, state, opened_at, closed_at, is_history, reopened_count, department, operation,
@@ -207,8 +207,7 @@ class IssueReader:
             {**params, "limit": limit + 1},
             organization_id=organization_id,
         )
-        found = [_summary(row) for row in rows[:limit]]
-        return Page(found, cursor_of(found[-1].id) if len(rows) > limit else None)
+        return page_of([_summary(row) for row in rows], limit)
 
 
 async def sla_counts(database: Database, organization_id: str) -> SlaCounts:
