@@ -237,7 +237,7 @@ end $$;
 -- Returns the tasks that were still held.
 create function task_journal(p_rows jsonb) returns setof uuid
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off set enable_indexscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
     return query
@@ -266,7 +266,7 @@ end $$;
 create function task_finish(p_rows jsonb)
 returns table (task_id uuid, task_lane text, woke_parent boolean)
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off set enable_indexscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
     -- A parent that starts to wait for its children takes the same locks, so
