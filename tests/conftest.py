@@ -5,19 +5,21 @@ A test that needs a database gets a clone of a migrated template, so it may
 commit, notify and open as many connections as it likes.
 """
 
+import asyncio
 import ipaddress
 import itertools
 import os
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import psycopg
 import pytest
+import uvloop
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
@@ -162,3 +164,8 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def pytest_asyncio_loop_factories() -> "dict[str, Callable[[], asyncio.AbstractEventLoop]]":
+    """Let tests run on the loop that ships."""
+    return {"uvloop": uvloop.new_event_loop}

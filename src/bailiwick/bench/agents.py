@@ -22,6 +22,7 @@ from bailiwick.bench.rivals.scratch import scratch_database
 from bailiwick.bench.server import bench_server
 from bailiwick.bench.steps import TICK, BenchExtension, TickingAgent
 from bailiwick.installation import Installation, Settings
+from bailiwick.kernel import loops
 from bailiwick.tasks.schedules import NewSchedule
 
 AGENTS = 10_000
@@ -147,4 +148,4 @@ async def _line(process: asyncio.subprocess.Process) -> bytes:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(os.environ[URL_VARIABLE], int(sys.argv[1])))
+    loops.run(_serve(os.environ[URL_VARIABLE], int(sys.argv[1])))

@@ -1,6 +1,5 @@
 """``bailiwick bench``: figures beside rivals and limits, measured here and now."""
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
@@ -22,6 +21,7 @@ from bailiwick.bench.policy import measure_policy
 from bailiwick.bench.report import Report
 from bailiwick.bench.requests import measure_requests
 from bailiwick.bench.start import measure_start
+from bailiwick.kernel import loops
 
 RESULTS = Path("benchmarks/results")
 
@@ -60,7 +60,7 @@ def bench(
     folder = store or (RESULTS if RESULTS.is_dir() else None)
     reports: list[Report] = []
     for benchmark in benchmarks or list(Benchmark):
-        report = asyncio.run(_measure(benchmark, seconds, lambda sentence: console.print(sentence, style="dim")))
+        report = loops.run(_measure(benchmark, seconds, lambda sentence: console.print(sentence, style="dim")))
         reports.append(report)
         if folder is not None:
             console.print(f"stored {report.store(folder)}", style="dim")

@@ -22,6 +22,7 @@ from bailiwick.demo.pulse import look
 from bailiwick.demo.running import COMPANY, DemoRun
 from bailiwick.demo.story import Story
 from bailiwick.installation import Installation, Settings
+from bailiwick.kernel import loops
 
 app = typer.Typer()
 
@@ -54,8 +55,8 @@ def demo(
     if prepare_folder(settings.data_dir, keep=keep):
         note(f"beginning anew: removed the last demo's data in {settings.data_dir}")
     if headless or as_json:
-        raise typer.Exit(asyncio.run(_headless(settings, timeout, as_json=as_json)))
-    raise typer.Exit(asyncio.run(_watched(settings, timeout)))
+        raise typer.Exit(loops.run(_headless(settings, timeout, as_json=as_json)))
+    raise typer.Exit(loops.run(_watched(settings, timeout)))
 
 
 async def _headless(settings: Settings, timeout_seconds: float, *, as_json: bool) -> int:

@@ -1,7 +1,5 @@
 """``bailiwick doctor``: everything the platform needs, each with the next step."""
 
-import asyncio
-
 import typer
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +9,7 @@ from bailiwick.cli.options import AsJson
 from bailiwick.cli.output import print_json, screen
 from bailiwick.cli.session import read_settings, say_when_watched
 from bailiwick.installation import Installation, Settings
+from bailiwick.kernel import loops
 from bailiwick.kernel.errors import BailiwickError
 
 app = typer.Typer()
@@ -22,7 +21,7 @@ _MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "bold
 def doctor(as_json: AsJson = False) -> None:
     """Check the machine, the data folder, the database and the work in it. Exit code 1 if something fails."""
     settings = read_settings()
-    checks = [*check_machine(settings), *asyncio.run(_database(settings))]
+    checks = [*check_machine(settings), *loops.run(_database(settings))]
     worst = max((check.state for check in checks), key=("ok", "warn", "fail").index)
     if as_json:
         print_json({"status": worst, "checks": checks})

@@ -1,6 +1,5 @@
 """``bailiwick run``: the flight recorder. One run in one file, opened anywhere, and kept as a test."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from bailiwick.cli.whole_file import PRIVATE, write_whole
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.installation.unopened import unopened
+from bailiwick.kernel import loops
 from bailiwick.kernel.errors import BailiwickError, InvalidInputError
 from bailiwick.replay.archive import Archive, read_archive
 from bailiwick.replay.bindings import Binding, bindings_of
@@ -125,7 +125,7 @@ def check_recordings(
     Steps and tools answer as they were recorded, so nothing is done and no
     database is needed. A run that cannot be judged counts as not the same.
     """
-    tested = asyncio.run(_test(_archives(path)))
+    tested = loops.run(_test(_archives(path)))
     if junit is not None:
         write_whole(junit, junit_report([(one.path.name, one.kind, one.replayed) for one in tested]))
     if as_json:

@@ -1,6 +1,5 @@
 """How a command reaches the platform: opened for its duration, closed whatever happens."""
 
-import asyncio
 import os
 import pwd
 from collections.abc import Awaitable, Callable
@@ -12,6 +11,7 @@ from bailiwick.audit import Actor
 from bailiwick.cli.output import note, notes
 from bailiwick.identity import Organization, slug_of
 from bailiwick.installation import HOME, Installation, Settings
+from bailiwick.kernel import loops
 from bailiwick.kernel.errors import InvalidInputError
 
 Result = TypeVar("Result")
@@ -39,7 +39,7 @@ def with_installation(work: Callable[[Installation], Awaitable[Result]]) -> Resu
         async with Installation.open(read_settings(), progress=say_when_watched) as installation:
             return await work(installation)
 
-    return asyncio.run(opened())
+    return loops.run(opened())
 
 
 def with_organization(org: str, work: Callable[[Installation, Organization], Awaitable[Result]]) -> Result:

@@ -1,6 +1,5 @@
 """``bailiwick up``: the whole platform in one process."""
 
-import asyncio
 import os
 import socket
 import sys
@@ -23,6 +22,7 @@ from bailiwick.cli.session import read_settings, say_when_watched
 from bailiwick.cli.stopping import stop_signals
 from bailiwick.cli.supervising import WorkerProcesses
 from bailiwick.installation import Installation, Settings
+from bailiwick.kernel import loops
 from bailiwick.storage.embedded_folder import default_data_dir
 from bailiwick.telemetry.logs import configure_logs
 
@@ -54,7 +54,7 @@ def up(
         tls_context(settings.tls_certificate, settings.tls_key)
     listener = claim_port(settings.host, settings.port)
     with listener:
-        asyncio.run(_run(settings, listener, workers, is_worker=worker))
+        loops.run(_run(settings, listener, workers, is_worker=worker))
 
 
 async def _run(settings: Settings, listener: socket.socket, workers: int, *, is_worker: bool) -> None:

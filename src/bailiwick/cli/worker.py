@@ -10,6 +10,7 @@ from bailiwick.cli.output import note
 from bailiwick.cli.session import read_settings, say_when_watched
 from bailiwick.cli.stopping import stop_signals
 from bailiwick.installation import Installation, Settings
+from bailiwick.kernel import loops
 from bailiwick.telemetry.logs import configure_logs
 
 app = typer.Typer()
@@ -30,7 +31,7 @@ def worker(
     """
     settings = read_settings(worker_concurrency=concurrency)
     configure_logs(settings.log_level)
-    asyncio.run(_work(settings, name, end_with_input=end_with_input))
+    loops.run(_work(settings, name, end_with_input=end_with_input))
 
 
 async def _work(settings: Settings, name: str, *, end_with_input: bool) -> None:

@@ -1,6 +1,5 @@
 """The drill: a backup is proven by starting it, comparing what it holds, and removing it again."""
 
-import asyncio
 import shutil
 import tempfile
 import time
@@ -13,6 +12,7 @@ from bailiwick.audit import AuditLog
 from bailiwick.audit.keys import AuditKeys
 from bailiwick.audit.live import verify_chain
 from bailiwick.audit.roots import AuditRoots
+from bailiwick.kernel import loops
 from bailiwick.kernel.errors import BailiwickError
 from bailiwick.recovery.contents import differences, look, prepare
 from bailiwick.recovery.folder import BackupFolder
@@ -95,7 +95,7 @@ def _examine(server: EmbeddedServer, progress: Progress) -> tuple[Contents, list
         prepare(guard)
         found = look(guard, progress)
     progress("verifying the audit log", 0.9)
-    problems, entries = asyncio.run(_verify_chains(server.admin_url)) if found.chains else ([], 0)
+    problems, entries = loops.run(_verify_chains(server.admin_url)) if found.chains else ([], 0)
     return found, problems, entries
 
 

@@ -1,11 +1,11 @@
 """Notes in a restored installation's audit log that it was restored, so that a jump in time is no riddle."""
 
-import asyncio
 from datetime import datetime
 
 import psycopg
 
 from bailiwick.audit import Act, Actor, AuditLog
+from bailiwick.kernel import loops
 from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.recovery.manifest import Manifest
 from bailiwick.storage import Database
@@ -20,7 +20,7 @@ def note_restored(admin_url: str, manifest: Manifest, actor: Actor, *, moment: d
     if row is None or not row[0]:
         return
     told = {"backup": manifest.id, "kind": manifest.kind, "made_at": manifest.made_at, "to_time": moment}
-    asyncio.run(
+    loops.run(
         _record(admin_url, Act(INSTALLATION, "installation.restored", actor, f"backup:{manifest.id}", after=told))
     )
 

@@ -23,6 +23,8 @@ select id, organization_id, kind, state::text, priority, lane, deadline_at, null
        {result}, reason, false, null, null, inserted_at, started_at, finished_at,
        coalesce(labels, '{{}}'), coalesce(result_labels, labels, '{{}}')
 from finished_tasks"""
+# True of all: it opens the index of listings.
+_LISTED = "priority >= 0"
 # Up to 256 KiB each, kept apart from their rows: not read where nobody looks at them.
 _WHOLE = {"payload": "payload", "result": "result"}
 _LIGHT = {"payload": "null::jsonb", "result": "null::jsonb"}
@@ -144,7 +146,7 @@ class TaskReader:
         """
         rows = await self._database.fetch_all(
             "select state::text, sum(n)::bigint as n from ("
-            "  select state, count(*) as n from tasks where organization_id = %(org)s group by state"
+            f"  select state, count(*) as n from tasks where organization_id = %(org)s and {_LISTED} group by state"
             "  union all"
             "  select state, tasks from task_totals where organization_id = %(org)s) as x group by state",
             {"org": organization_id},
@@ -186,7 +188,7 @@ def parse_states(names: Sequence[str]) -> list[TaskState]:
 
 
 def _conditions(organization_id: str, wanted: TaskFilter, after: str | None) -> tuple[list[str], dict[str, object]]:
-    conditions = ["organization_id = %(org)s"]
+    conditions = ["organization_id = %(org)s", _LISTED]
     params: dict[str, object] = {"org": organization_id}
     if after is not None:
         conditions.append("id < %(after)s::uuid")

@@ -1,7 +1,6 @@
 """The command line that all rivals share: ``--url URL --seconds N --json``."""
 
 import argparse
-import asyncio
 import importlib.metadata
 import importlib.util
 import os
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 
 from bailiwick.bench.rivals.result import Measurement, RivalResult
 from bailiwick.bench.rivals.scratch import scratch_database, server_settings
+from bailiwick.kernel import loops
 
 URL_VARIABLE = "BAILIWICK_BENCH_URL"
 DEFAULT_SECONDS = 20.0
@@ -43,7 +43,7 @@ def run_entry(rival: str, load: Callable[[], Measure], *, package: str | None = 
     if package is not None and importlib.util.find_spec(package) is None:
         result = RivalResult(rival, available=False, reason=f"the package {package} is not installed")
     else:
-        result = asyncio.run(_measure(rival, load(), url, arguments.seconds, package))
+        result = loops.run(_measure(rival, load(), url, arguments.seconds, package))
     sys.stdout.write(result.to_json().decode() + "\n" if arguments.json else _as_text(result))
     return 0
 

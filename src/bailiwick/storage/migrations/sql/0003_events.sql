@@ -54,7 +54,10 @@ select tenant_table('rejected_records');
 -- Returns one row per event that carries a dedupe key: which event holds it now.
 create function events_append(p_events jsonb, p_tasks jsonb, p_again boolean default false)
 returns table (ordinal int, event_id uuid, is_duplicate boolean)
-language plpgsql as $$
+language plpgsql
+-- As in the task queue: keys are looked up, whatever the plan thinks of the size of the table.
+set enable_seqscan = off set enable_indexscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
 declare
     v_lost uuid[] := '{}';
 begin

@@ -53,7 +53,9 @@ create index tasks_due on tasks (run_at)
     where state in ('scheduled', 'retryable', 'waiting') and run_at is not null and not is_paused;
 create index tasks_held on tasks (worker_id) where state = 'executing';
 create index tasks_lane_held on tasks (organization_id) where state = 'executing' and lane <> '';
-create index tasks_listing on tasks (organization_id, id);
+-- Partial on what holds for all and only listings name, so that nobody looks an id up in it: to a plan made
+-- while the table is empty it seems as good a place for that as the primary key.
+create index tasks_listing on tasks (organization_id, id) where priority >= 0;
 create index tasks_children on tasks (parent_id) where parent_id is not null;
 create index tasks_event_waits on tasks (organization_id, wait_event, wait_key)
     where state = 'waiting' and wait_event is not null;

@@ -1,10 +1,14 @@
 -- The hot path of the task engine. Each call is one statement in autocommit, so
 -- a client that is stopped in the middle can never hold a transaction open.
 --
--- Every function takes many rows at once; `set enable_*` pins the index plans,
--- because a plan made while `tasks` was empty would scan it when it is not. For
--- the same reason "held" is written `worker_id is not null`, which is the same as
--- `state = 'executing'` (a constraint says so) but invites no partial index.
+-- Every function takes many rows at once and must find each by its key, although
+-- its plan may be made while `tasks` is empty and any walk through it looks cheap.
+-- Hence `set enable_*`; index scans are off where rows are joined with a table,
+-- because one may walk through a whole index, while a bitmap scan wants a key. Ids
+-- are joined, not compared with an array, which may be looked for in the index of a
+-- listing; what was just locked is found by its place. And "held" is written
+-- `worker_id is not null`, which is the same as `state = 'executing'` (a constraint
+-- says so) but invites no partial index.
 
 -- The lane of a task: the limits that apply to it, in a fixed order, or ''.
 create function task_lane(p_org uuid, p_kind text, p_agent uuid) returns text
@@ -30,7 +34,7 @@ $$;
 create function task_enqueue(p_rows jsonb, p_again boolean default false)
 returns table (ordinal int, task_id uuid, is_new boolean)
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off set enable_indexscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     v_lost uuid[] := '{}';
@@ -65,7 +69,9 @@ begin
                        agent_id, parent_id, cause_id, forked_from, choice, labels)
     select r.id, r.org, r.kind,
            case when r.due > now() then 'scheduled' else 'available' end::task_state,
-           coalesce(r.pri, 2), task_lane(r.org, r.kind, r.agent), r.deadline,
+           coalesce(r.pri, 2),
+           case when exists (select from limits m where m.organization_id = r.org)
+                then task_lane(r.org, r.kind, r.agent) else '' end, r.deadline,
            case when r.due > now() then r.due end,
            coalesce(r.payload, '{}'), r.agent, r.parent, r.cause, r.fork, r.choice, r.labels
     from (
@@ -198,7 +204,7 @@ begin
         end if;
         return query
         with due as (
-            select t.id from tasks t
+            select t.ctid as place from tasks t
             where t.state = 'available' and t.organization_id = v_org and t.lane = v_lane
               and t.kind = any (p_kinds)
             order by t.organization_id, t.lane, t.priority, t.deadline_at, t.id
@@ -207,7 +213,8 @@ begin
         update tasks t
         set state = 'executing', fence = t.fence + 1, worker_id = p_worker,
             started_at = coalesce(t.started_at, now()), code_version = coalesce(t.code_version, p_version)
-        from due where t.id = due.id
+        -- One that was changed since this statement began is passed over until the next claim.
+        where t.ctid = any (array(select due.place from due))
         returning t.id, t.organization_id, t.kind, t.priority, t.deadline_at, t.payload, t.agent_id,
                   t.parent_id, t.cause_id, t.fence, t.failures, t.recoveries, t.lane, t.inserted_at,
                   t.fence > 1, t.labels;
@@ -337,17 +344,23 @@ end $$;
 -- The journals of tasks that a worker holds: what a run that begins again needs.
 create function task_journals(p_worker uuid, p_tasks uuid[])
 returns table (task_id uuid, seq int, kind text, name text, result jsonb, is_open boolean, labels text[])
-language sql stable as $$
+language sql stable
+set enable_seqscan = off set enable_indexscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
     select s.task_id, s.seq, s.kind, s.name, s.result, s.finished_at is null, s.labels
-    from steps s join tasks t on t.id = s.task_id
-    where s.task_id = any (p_tasks) and t.worker_id = p_worker
+    from unnest(p_tasks) as wanted (id)
+    join tasks t on t.id = wanted.id and t.worker_id = p_worker
+    join steps s on s.task_id = t.id
 $$;
 
 -- How tasks ended, to whoever knows their ids: a batch sent again finds its own work done.
 create function task_ends(p_tasks uuid[])
 returns table (task_id uuid, token int, ended_as text, task_lane text)
-language sql stable as $$
-    select f.id, f.fence, f.state::text, f.lane from finished_tasks f where f.id = any (p_tasks)
+language sql stable
+set enable_seqscan = off set enable_indexscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+    select f.id, f.fence, f.state::text, f.lane
+    from unnest(p_tasks) as wanted (id) join finished_tasks f on f.id = wanted.id
 $$;
 
 select engine_function('task_enqueue(jsonb, boolean)');

@@ -67,13 +67,13 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
     with due as (
-        select t.id from tasks t
+        select t.ctid as place from tasks t
         where t.state in ('scheduled', 'retryable', 'waiting') and t.run_at <= now() and not t.is_paused
         order by t.run_at limit p_limit for update skip locked
     ), moved as (
         update tasks t
         set state = 'available', run_at = null, wait_event = null
-        from due where t.id = due.id
+        where t.ctid = any (array(select due.place from due))
         returning t.id, t.wait_seq
     ), answered as (
         -- A wait that ends by time answers null: a sleep is over, an event never came.
@@ -101,7 +101,7 @@ end $$;
 -- only bounds the search. Called after the commit; run again it changes nothing.
 create function task_wake_by_events(p_events uuid[]) returns int
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off set enable_indexscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     v_tasks uuid[];
@@ -111,25 +111,32 @@ begin
     -- and never rechecks a row by a plan over partitions, which ends PostgreSQL 18.4
     -- with a segmentation fault.
     select array_agg(distinct t.id) into v_tasks
-    from events e
-    join tasks t on t.organization_id = e.organization_id and t.state = 'waiting'
-         and t.wait_event = e.type and t.wait_key = e.key
-    where e.id = any (p_events);
+    from unnest(p_events) as told (id)
+    join events e on e.id = told.id
+    cross join lateral (
+        select w.id from tasks w
+        where w.organization_id = e.organization_id and w.state = 'waiting'
+          and w.wait_event = e.type and w.wait_key = e.key
+        -- A fence: from the events to the waits, never the other way.
+        offset 0) as t;
     if v_tasks is null then
         return 0;
     end if;
-    perform 1 from tasks t where t.id = any (v_tasks) order by t.id for no key update;
+    perform 1 from unnest(v_tasks) as waiting (id) join tasks t on t.id = waiting.id
+    order by t.id for no key update of t;
 
     with matched as (
         select t.id, t.wait_seq, f.id as event_id, f.type, f.key, f.payload, f.occurred_at, f.labels
-        from tasks t
+        from unnest(v_tasks) as waiting (id)
+        -- A fence: found by its id before it is asked how it waits, for which there is an index, too.
+        cross join lateral (select w.* from tasks w where w.id = waiting.id offset 0) as t
         cross join lateral (
             select e.* from events e
             where e.organization_id = t.organization_id and e.key = t.wait_key and e.type = t.wait_event
               and e.id > t.wait_after and e.id <> all (coalesce(t.wait_seen, '{}'))
               and (e.recorded_at, e.id) > (t.inserted_at, t.id)
             order by e.id limit 1) as f
-        where t.id = any (v_tasks) and t.state = 'waiting' and t.wait_event is not null and not t.is_paused
+        where t.state = 'waiting' and t.wait_event is not null and not t.is_paused
     ), answered as (
         update steps s set finished_at = now(),
             result = jsonb_build_object('id', m.event_id, 'type', m.type, 'key', m.key,
@@ -142,7 +149,7 @@ begin
         returning s.task_id
     )
     update tasks t set state = 'available', run_at = null, wait_event = null
-    where t.id in (select a.task_id from answered a);
+    from answered a where t.id = a.task_id;
     get diagnostics v_n = row_count;
     return v_n;
 end $$;

@@ -52,14 +52,15 @@ begin
     select coalesce(array_agg(id), '{}') into dead from lapsed;
 
     with orphans as (
-        select t.id from tasks t
+        select t.ctid as place from tasks t
         where t.state = 'executing'
           and not exists (select 1 from workers w where w.id = t.worker_id and w.state in ('active', 'draining'))
         order by t.id for update skip locked
     ), freed as (
         update tasks t
         set state = 'available', fence = t.fence + 1, worker_id = null, recoveries = t.recoveries + 1
-        from orphans o where t.id = o.id
+        -- Found by their places: a plan made while the table was empty would walk through all of it.
+        where t.ctid = any (array(select o.place from orphans o))
         returning t.id, t.recoveries, t.parent_id
     )
     select count(*), jsonb_agg(jsonb_build_object(

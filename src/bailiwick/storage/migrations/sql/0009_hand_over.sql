@@ -43,7 +43,10 @@ begin
             from jsonb_to_recordset(p_rows) as x (
                 id uuid, org uuid, kind text, pri smallint, deadline timestamptz, payload jsonb, agent uuid,
                 parent uuid, cause uuid, choice jsonb, labels text[])
-            cross join lateral (select task_lane(x.org, x.kind, x.agent) as lane offset 0) as l
+            cross join lateral (
+                -- Most organizations have no limits; to ask costs less than to call.
+                select case when exists (select from limits m where m.organization_id = x.org)
+                            then task_lane(x.org, x.kind, x.agent) else '' end as lane offset 0) as l
             -- Fences: merged into the insert, the lane and the look for what waits would be
             -- computed again for each column that they decide.
             offset 0

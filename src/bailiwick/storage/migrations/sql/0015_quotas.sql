@@ -115,7 +115,7 @@ language sql immutable as $$ select (p_at at time zone 'UTC')::date $$;
 create function rate_take(p_takes jsonb, p_now timestamptz default null)
 returns table (ordinal int, granted int, remaining double precision, wait_seconds double precision)
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off set enable_indexscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     v_keys uuid[];
