@@ -28,8 +28,8 @@ insert into effects (id, organization_id, task_id, seq, fence, agent_id, agent_k
                      arguments, target, digest, state, reason, began_at, ended_at)
 values (%(id)s, %(org)s, %(task)s, 0, 1, %(agent)s, 'noter', %(tool)s, '1', %(class)s, %(arguments)s::jsonb, %(target)s,
         repeat('0', 64), %(state)s, 'because',
-        case when %(state)s not in ('proposed', 'awaiting', 'declined') then now() end,
-        case when %(state)s not in ('proposed', 'awaiting', 'executing') then now() end)"""
+        case when %(state)s not in ('proposed', 'waiting', 'declined') then now() end,
+        case when %(state)s not in ('proposed', 'waiting', 'executing') then now() end)"""
 
 
 def _nothing_follows(*_: object) -> list[RowFields]:

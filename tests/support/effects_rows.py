@@ -8,8 +8,8 @@ from bailiwick.kernel.ids import new_id
 def put_effect(login_url: str, organization_id: str, state: str = "unknown", *, tool: str = "folder.append") -> str:
     """Insert an effect in a state with its life so far, and return its id."""
     effect_id, task_id = new_id(), new_id()
-    ended = None if state in ("proposed", "awaiting", "executing") else "now"
-    began = None if state in ("proposed", "awaiting", "declined") else "now"
+    ended = None if state in ("proposed", "waiting", "executing") else "now"
+    began = None if state in ("proposed", "waiting", "declined") else "now"
     with psycopg.connect(login_url) as connection:
         connection.execute("set session_replication_role = replica")
         connection.execute(

@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True)
 EffectId = Annotated[str, typer.Argument(metavar="EFFECT_ID", help="The effect.")]
 
 _STYLES: dict[EffectState, str] = {
-    "awaiting": "yellow", "executing": "bold cyan", "applied": "cyan", "verified": "green", "declined": "dim",
+    "waiting": "yellow", "executing": "bold cyan", "applied": "cyan", "verified": "green", "declined": "dim",
     "failed": "red", "unknown": "bold red", "refuted": "red", "unverifiable": "yellow", "reverted": "blue",
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from bailiwick.storage import Database
 # Each count stands for itself: what was verified was applied before, and what was applied was proposed.
 _COUNTS = """
 select count(*) as proposed,
-       count(*) filter (where state = 'awaiting') as waiting_for_approval,
+       count(*) filter (where state = 'waiting') as waiting_for_approval,
        count(*) filter (where ended_at is not null and began_at is not null
                         and state not in ('failed', 'unknown')) as applied,
        count(*) filter (where state = 'verified') as verified,
@@ -26,7 +26,7 @@ group by 1, 2 order by 3 desc, 1 limit 10"""
 
 _WAITING = """
 select e.approval_id, e.target, e.digest from effects e
-where e.organization_id = %(org)s and e.state = 'awaiting' order by e.id limit 1"""
+where e.organization_id = %(org)s and e.state = 'waiting' order by e.id limit 1"""
 
 
 @dataclass(frozen=True, slots=True)

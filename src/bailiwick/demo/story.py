@@ -92,7 +92,7 @@ _Told = tuple[str, str, Tone]
 
 
 def _proposed(payload: Mapping[str, Any]) -> _Told:
-    if payload["state"] == "awaiting":
+    if payload["state"] == "waiting":
         return "asks", f"{payload['tool']} waits for a person's yes", "notice"
     return "may", f"{payload['tool']} is allowed", "quiet"
 

@@ -73,7 +73,7 @@ class EffectActing:
             wanted = Wanted(effect, arguments, _place(run), number)
             made: list[EffectRecord] = []
             outcome = await run.step(f"propose {effect.tool}", self._proposing.propose, run, wanted, made.append)
-            if outcome["state"] == "awaiting":
+            if outcome["state"] == "waiting":
                 outcome = await self._answered(run, effect, outcome)
             if outcome["state"] == EDITED:
                 arguments = outcome["arguments"]
@@ -117,7 +117,7 @@ class EffectActing:
 
     async def _decline(self, run: Run, effect_id: str, problem: str) -> dict[str, Any]:
         effect = await self._effects.get(run.task.organization_id, effect_id)
-        if effect.state in ("proposed", "awaiting") and not await self._effects.moves.decline(
+        if effect.state in ("proposed", "waiting") and not await self._effects.moves.decline(
             effect, problem, fence=run.task.fence
         ):
             raise LeaseLostError(

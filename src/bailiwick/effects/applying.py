@@ -61,7 +61,7 @@ class Applying:
             raise ConflictError(
                 f"effect {effect.id} is that of task {effect.task_id}; fork from before the step that proposes it"
             )
-        if effect.state in ("proposed", "awaiting", "executing"):
+        if effect.state in ("proposed", "waiting", "executing"):
             effect = await self._carry_out(run, effect, arguments)
         if effect.state == "applied" and not effect.evidence:
             effect = await self._verify(effect, arguments)

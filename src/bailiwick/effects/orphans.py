@@ -23,7 +23,7 @@ _AT_ONCE = 100
 _ORPHANS = f"""
 select {COLUMNS} from effects
 where organization_id = %s
-  and (state in ('proposed', 'awaiting', 'executing') or state = 'applied' and evidence = '[]')
+  and (state in ('proposed', 'waiting', 'executing') or state = 'applied' and evidence = '[]')
   and not exists (select from tasks t where t.id = effects.task_id)
 order by id limit {_AT_ONCE}"""
 
@@ -62,7 +62,7 @@ class Orphans:
         return counts
 
     async def _end(self, effect: EffectRecord) -> str | None:
-        if effect.state in ("proposed", "awaiting"):
+        if effect.state in ("proposed", "waiting"):
             return await self._decline(effect)
         if effect.state == "executing":
             return await self._find_out(effect)

@@ -154,7 +154,7 @@ class Proposing:
             proposal, decision, effect_id=seen.call.key, digest=digest,
             undo=seen.tool.undo_of(seen.call.arguments), connection=connection,
         )  # fmt: skip
-        return _Standing("awaiting", decision, approval_id), digest
+        return _Standing("waiting", decision, approval_id), digest
 
     async def _weigh(self, proposal: Proposal, connection: Connection) -> BudgetAnswer | None:
         if not proposal.price:

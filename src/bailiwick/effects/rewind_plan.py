@@ -24,7 +24,7 @@ _STANDING = tuple(sorted(DONE_STATES))
 _OF_RUN = f"""
 select {COLUMNS} from effects
 where organization_id = %(org)s and task_id = %(task)s and seq >= %(step)s and effect_class <> 'read'
-  and state not in ('declined', 'failed', 'proposed', 'awaiting')
+  and state not in ('declined', 'failed', 'proposed', 'waiting')
 order by seq desc, id desc limit 1000"""
 # What other runs did to a target since, unless it only took back what came after this effect.
 _BUILT_UPON = """

@@ -58,7 +58,7 @@ class ExplainedProposal:
         state = str(self.effect["state"])
         if state == "declined":
             return f"{what} {_declined(last, self.effect['problem'])}."
-        if state == "awaiting":
+        if state == "waiting":
             return f"{what} waits for an approval{_by(last)}."
         if state in _DONE:
             return f"{what} was done{_how(last, self.approvals)}; {_proof(state)}."

@@ -11,7 +11,7 @@ from bailiwick.storage import Database
 _EFFECTS = """
 select e.agent_id, e.effect_class,
        count(*) filter (where e.state = 'declined') as identified,
-       count(*) filter (where e.state in ('proposed', 'awaiting', 'executing')) as proposed,
+       count(*) filter (where e.state in ('proposed', 'waiting', 'executing')) as proposed,
        count(*) filter (where e.state = 'applied' and o.id is null) as applied,
        count(*) filter (where e.state = 'applied' and o.id is not null) as pending,
        count(*) filter (where e.state = 'verified') as verified,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bailiwick.tasks.run import Run
 
 EffectState = Literal[
-    "proposed", "awaiting", "declined", "executing", "applied", "failed", "unknown",
+    "proposed", "waiting", "declined", "executing", "applied", "failed", "unknown",
     "verified", "refuted", "unverifiable", "reverted",
 ]  # fmt: skip
 """The life of an effect; ``docs/explanation/effects.md`` draws it."""

@@ -157,7 +157,7 @@ async def test_no_effect_is_born_without_authority(engine: ActingEngine) -> None
     refusals: list[str] = []
 
     async def handle(run: Run, payload: AnyPayload) -> None:
-        for state in ("proposed", "executing", "applied", "verified", "awaiting"):
+        for state in ("proposed", "executing", "applied", "verified", "waiting"):
             values = (new_id(), run.task.organization_id, run.task.id, len(refusals), run.task.fence, state)
             try:
                 await engine.database.execute(

@@ -47,12 +47,14 @@ async def test_a_yes_of_people_lets_the_effect_go_on(engine: ActingEngine, tmp_p
     approval = await engine.asked(task)
     assert not (tmp_path / "file").exists()
     assert approval.undo == "a line can be added to file for a day"
+    # One word for what waits for people, whichever listing shows it.
+    assert (await engine.effect_of(task)).state == approval.state == "waiting"
     await engine.answer(approval)
     ended = await engine.ended(task)
     assert ended["result"]["state"] == "verified"
     effect = await engine.effect_of(task)
     assert (effect.approval_id, effect.digest) == (approval.id, approval.digest)
-    assert await engine.states(effect.id) == ["awaiting", "executing", "applied", "verified"]
+    assert await engine.states(effect.id) == ["waiting", "executing", "applied", "verified"]
 
 
 async def test_a_no_of_people_ends_it(engine: ActingEngine, tmp_path: Path) -> None:

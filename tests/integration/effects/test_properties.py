@@ -16,9 +16,9 @@ from tests.support.engine import Row, until
 pytestmark = [pytest.mark.durability, pytest.mark.timeout(300)]
 
 NEXT = {
-    None: {"proposed", "awaiting", "declined"},
+    None: {"proposed", "waiting", "declined"},
     "proposed": {"executing", "declined"},
-    "awaiting": {"executing", "declined"},
+    "waiting": {"executing", "declined"},
     "executing": {"executing", "applied", "failed", "unknown"},
     "unknown": {"applied", "failed"},
     "applied": {"verified", "refuted", "unverifiable", "reverted"},

@@ -82,7 +82,7 @@ def labels_at(github: GitHubDouble) -> set[str]:
 async def test_bounded_labels_go_out_and_comments_wait_for_a_person(shop: Office, github: GitHubDouble) -> None:
     effects = await settled(shop, arrived(github))
     labels, comment = effects["github.add_labels"], effects["github.comment"]
-    assert (labels["state"], comment["state"]) == ("verified", "awaiting")
+    assert (labels["state"], comment["state"]) == ("verified", "waiting")
     assert set(labels["arguments"]["labels"]) < labels_at(github)
     assert not github.comments
     agent = await shop.installation.directory.get(shop.organization.id, labels["agent_id"])

@@ -12,7 +12,7 @@ from bailiwick.storage import Database
 from tests.support.autonomy import put_effect
 
 STATES = (
-    "declined", "proposed", "awaiting", "executing", "applied", "applied", "verified", "verified", "verified",
+    "declined", "proposed", "waiting", "executing", "applied", "applied", "verified", "verified", "verified",
     "refuted", "unverifiable", "failed", "unknown", "reverted",
 )  # fmt: skip
 

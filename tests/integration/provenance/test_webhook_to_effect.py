@@ -165,7 +165,7 @@ async def test_words_from_outside_reach_the_outside_only_past_a_person(scene: Sc
     assert (labelled.state, labelled.arguments["labels"]) == ("verified", ["needs answer"])
     assert {"bug", "needs answer"} <= {label["name"] for label in github.issues[7]["labels"]}
     # The issue's words as the name of a label are not.
-    assert (proposed.state, set(proposed.labels) >= OUTSIDE) == ("awaiting", True)
+    assert (proposed.state, set(proposed.labels) >= OUTSIDE) == ("waiting", True)
     assert (asked.free_text, asked.rule, set(asked.labels)) == (["labels"], "free_text", set(proposed.labels))
     await scene.say(asked, "reject")
     asked = await scene.waiting(2)

@@ -134,7 +134,7 @@ def test_a_refusal_is_told_of_its_issue_with_its_rule():
 
 def test_what_waits_for_a_person_is_told_apart_from_what_is_allowed():
     story = Story()
-    waits, allowed = story.tell(moved("proposed", state="awaiting")), story.tell(moved("proposed", state="proposed"))
+    waits, allowed = story.tell(moved("proposed", state="waiting")), story.tell(moved("proposed", state="proposed"))
     assert waits is not None
     assert allowed is not None
     assert (waits.verb, allowed.verb) == ("asks", "may")

@@ -23,7 +23,7 @@ DAY_SECONDS = 86_400.0
 NOT_REOPENED_AFTER_DAYS = 14
 _MAX_REASON = 2000
 # An effect in one of these is under way or stands: the same is not asked for a second time.
-_OPEN_STATES = frozenset({"proposed", "awaiting", "executing", "unknown"})
+_OPEN_STATES = frozenset({"proposed", "waiting", "executing", "unknown"})
 _LOOKED_AT = 200
 
 

@@ -74,8 +74,8 @@ class Purse:
 
     async def effect(self, effect_id: str, state: str, *, task_id: str | None = None) -> None:
         """An effect in a state, put there beside the rules."""
-        pending = state in ("proposed", "awaiting", "declined")
-        is_over = state not in ("proposed", "awaiting", "executing")
+        pending = state in ("proposed", "waiting", "declined")
+        is_over = state not in ("proposed", "waiting", "executing")
         async with await psycopg.AsyncConnection.connect(self.login_url) as superuser:
             await superuser.execute("set session_replication_role = replica")
             await superuser.execute(

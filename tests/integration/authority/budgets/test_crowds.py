@@ -116,7 +116,7 @@ async def test_what_a_dead_run_left_is_ended_by_what_its_effect_became(purse: Pu
     states = {
         "applied": "settled", "verified": "settled", "refuted": "settled", "unverifiable": "settled",
         "reverted": "settled", "failed": "released", "declined": "released", "proposed": "released",
-        "awaiting": "released", "executing": "reserved", "unknown": "reserved",
+        "waiting": "released", "executing": "reserved", "unknown": "reserved",
     }  # fmt: skip
     effects = {state: new_id() for state in states}
     for state, effect_id in effects.items():

@@ -23,7 +23,7 @@ create table effects (
     policy text not null default '0/0',
     digest text not null check (digest ~ '^[0-9a-f]{64}$'),
     state text not null check (state in (
-        'proposed', 'awaiting', 'declined', 'executing', 'applied', 'failed', 'unknown',
+        'proposed', 'waiting', 'declined', 'executing', 'applied', 'failed', 'unknown',
         'verified', 'refuted', 'unverifiable', 'reverted')),
     decision_id uuid,
     approval_id uuid,
@@ -45,12 +45,12 @@ create table effects (
     called_at timestamptz,
     ended_at timestamptz,
     unique (task_id, seq),
-    check ((state in ('proposed', 'awaiting', 'declined')) = (began_at is null)),
-    check ((state in ('proposed', 'awaiting', 'executing')) = (ended_at is null))
+    check ((state in ('proposed', 'waiting', 'declined')) = (began_at is null)),
+    check ((state in ('proposed', 'waiting', 'executing')) = (ended_at is null))
 );
 create index effects_listing on effects (organization_id, id);
 create index effects_open on effects (organization_id, id)
-    where state in ('proposed', 'awaiting', 'executing', 'applied', 'unknown');
+    where state in ('proposed', 'waiting', 'executing', 'applied', 'unknown');
 create index effects_by_target on effects (organization_id, target, id);
 create index effects_by_agent on effects (organization_id, agent_id, id) where agent_id is not null;
 create index effects_reverting on effects (reverts) where reverts is not null;
@@ -123,7 +123,7 @@ begin
           and a.digest = p.digest and a.state = 'approved');
 end $$;
 
--- An effect begins its life proposed with a decision that allows it, awaiting people, or declined; in no other
+-- An effect begins its life proposed with a decision that allows it, waiting for people, or declined; in no other
 -- way, and only by the hand that holds its task.
 create function effect_born() returns trigger
 language plpgsql as $$
@@ -133,8 +133,8 @@ begin
         raise exception 'task % is not held under fence %', new.task_id, new.fence using errcode = 'BW001';
     end if;
     if new.state = 'proposed' and not (effect_is_allowed(new) and effect_is_decided_now(new))
-        or new.state = 'awaiting' and new.approval_id is null
-        or new.state not in ('proposed', 'awaiting', 'declined')
+        or new.state = 'waiting' and new.approval_id is null
+        or new.state not in ('proposed', 'waiting', 'declined')
         or new.calls > 0 or new.result is not null or new.undo is not null or new.evidence <> '[]'
     then
         raise exception 'effect % has no authority to be %', new.id, new.state using errcode = 'insufficient_privilege';
@@ -212,7 +212,7 @@ language plpgsql as $$
 declare
     v effects := effect_locked(p_effect);
 begin
-    if v.id is null or not v.state in ('proposed', 'awaiting', 'executing') then
+    if v.id is null or not v.state in ('proposed', 'waiting', 'executing') then
         return 'moved';
     elsif not effect_is_held(v, p_fence) then
         return 'lost';
@@ -264,7 +264,7 @@ language plpgsql as $$
 declare
     v effects := effect_locked(p_effect);
 begin
-    if v.id is null or v.state not in ('proposed', 'awaiting') or not effect_is_held(v, p_fence) then
+    if v.id is null or v.state not in ('proposed', 'waiting') or not effect_is_held(v, p_fence) then
         return false;
     end if;
     update effects set state = 'declined', problem = p_problem, ended_at = clock_timestamp() where id = p_effect;

@@ -363,13 +363,13 @@ create function budget_adrift(p_limit int) returns table (organization_id uuid, 
 language plpgsql stable as $$
 #variable_conflict use_column
 begin
-    return query select r.organization_id, r.key, r.reserved, e.state not in ('proposed', 'awaiting', 'declined', 'failed')
+    return query select r.organization_id, r.key, r.reserved, e.state not in ('proposed', 'waiting', 'declined', 'failed')
     from budget_reservations r
     join effects e on e.organization_id = r.organization_id
         and e.id = case when r.key ~ '^effect:[0-9a-f-]{36}$' then substr(r.key, 8)::uuid end
     where r.state = 'reserved'
       and (e.state in ('declined', 'failed', 'applied', 'verified', 'refuted', 'unverifiable', 'reverted')
-           or (e.state in ('proposed', 'awaiting') and not exists (select from tasks t where t.id = r.task_id)))
+           or (e.state in ('proposed', 'waiting') and not exists (select from tasks t where t.id = r.task_id)))
     order by r.reserved_at limit p_limit;
 end $$;
 
