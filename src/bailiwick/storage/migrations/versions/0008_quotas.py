@@ -13,8 +13,10 @@ branch_labels = None
 depends_on = None
 
 _SQL = Path(__file__).parents[1] / "sql"
+_FILES = ("0015_plans.sql", "0015_usage.sql", "0015_quotas.sql", "0015_metering.sql", "0015_rates.sql")
 
 
 def upgrade() -> None:
     """Run the SQL of this revision."""
-    op.get_bind().connection.execute((_SQL / "0015_quotas.sql").read_text(encoding="utf-8"))
+    for name in _FILES:
+        op.get_bind().connection.execute((_SQL / name).read_text(encoding="utf-8"))

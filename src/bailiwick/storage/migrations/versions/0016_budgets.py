@@ -13,8 +13,10 @@ branch_labels = None
 depends_on = None
 
 _SQL = Path(__file__).parents[1] / "sql"
+_FILES = ("0023_budgets.sql", "0023_budget_reservations.sql")
 
 
 def upgrade() -> None:
     """Run the SQL of this revision."""
-    op.get_bind().connection.execute((_SQL / "0023_budgets.sql").read_text(encoding="utf-8"))
+    for name in _FILES:
+        op.get_bind().connection.execute((_SQL / name).read_text(encoding="utf-8"))
