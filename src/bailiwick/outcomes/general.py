@@ -19,7 +19,7 @@ _EVENTS = """
 select id, occurred_at from events
 where organization_id = %(org)s and type = %(type)s and key = %(key)s
   and occurred_at > %(after)s and occurred_at <= %(until)s
-  and (%(but)s::uuid is null or cause_id is distinct from %(but)s)
+  and (not %(of_others)s or cause_id is null or not is_own_word(cause_id, %(task)s, %(agent)s))
 order by id limit %(limit)s"""
 
 
@@ -56,8 +56,8 @@ class EventChecks:
         return await self._if_heard("worked", reading, organization_id, arguments, expected)
 
     async def present(self, organization_id: str, arguments: EventExpected, expected: Expected) -> Finding:
-        """Worked if such an event occurred up to the time of the look; what the run itself told proves nothing."""
-        reading = await self._read(organization_id, arguments, expected, but=expected.task_id)
+        """Worked if such an event occurred up to the time of the look; the run's and its agent's word is no proof."""
+        reading = await self._read(organization_id, arguments, expected, of_others=True)
         if reading.seen["events"]:
             return Finding("worked", (reading,))
         return await self._if_heard("did_not", reading, organization_id, arguments, expected)
@@ -70,25 +70,28 @@ class EventChecks:
             return Finding(verdict, (reading,))
         row = await self._database.fetch_one(
             "select id, occurred_at from events where organization_id = %s and type = %s "
-            "and occurred_at > %s and occurred_at <= %s and cause_id is distinct from %s limit 1",
-            (organization_id, arguments.heard_by, expected.expected_at, expected.check_at, expected.task_id),
+            "and occurred_at > %s and occurred_at <= %s "
+            "and (cause_id is null or not is_own_word(cause_id, %s, %s)) limit 1",
+            (organization_id, arguments.heard_by, expected.expected_at, expected.check_at, expected.task_id,
+             expected.agent_id),
             organization_id=organization_id,
-        )
+        )  # fmt: skip
         heard = Reading("the event log", datetime.now(UTC), {"type": arguments.heard_by, "event": row})
         if row is None:
             return Finding("unknown", (reading, heard), f"any sign of the source: no {arguments.heard_by} came")
         return Finding(verdict, (reading, heard))
 
     async def _read(
-        self, organization_id: str, arguments: EventExpected, expected: Expected, *, but: str | None = None
+        self, organization_id: str, arguments: EventExpected, expected: Expected, *, of_others: bool = False
     ) -> Reading:
         window = {"after": expected.expected_at, "until": expected.check_at}
         named = {"type": arguments.type, "key": arguments.key}
         rows = await self._database.fetch_all(
             _EVENTS,
-            {"org": organization_id, "limit": _NAMED, "but": but, **window, **named},
+            {"org": organization_id, "limit": _NAMED, "of_others": of_others, "task": expected.task_id,
+             "agent": expected.agent_id, **window, **named},
             organization_id=organization_id,
-        )
+        )  # fmt: skip
         return Reading("the event log", datetime.now(UTC), {**named, **window, "events": rows})
 
 

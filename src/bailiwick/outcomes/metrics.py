@@ -19,15 +19,24 @@ from bailiwick.outcomes.checks import Expected, Finding, Reading
 from bailiwick.storage import Database
 
 Direction = Literal["below", "above"]
+SideName = Literal["before", "after"]
 
+# Readings that are the promising run's own word prove nothing: they are counted and left out.
 _POINTS = """
-select avg(value) as mean, count(*) as readings
-from (
-    select (payload #>> %(path)s::text[])::float8 as value,
+with points as (
+    select cause_id, (payload #>> %(path)s::text[])::float8 as value,
            case when %(at)s::text[] is null then occurred_at else moment_of(payload #>> %(at)s::text[]) end as at
     from events
     where organization_id = %(org)s and type = %(type)s and key = %(key)s
-      and jsonb_typeof(payload #> %(path)s::text[]) = 'number') as points
+      and jsonb_typeof(payload #> %(path)s::text[]) = 'number'
+), own as materialized (
+    select c.cause_id from (
+        select distinct cause_id from points where at > %(begins)s and at <= %(ends)s and cause_id is not null) as c
+    where is_own_word(c.cause_id, %(task)s, %(agent)s)
+)
+select avg(value) filter (where o.cause_id is null) as mean, count(*) filter (where o.cause_id is null) as readings,
+       count(o.cause_id) as own
+from points left join own o on o.cause_id = points.cause_id
 where at > %(begins)s and at <= %(ends)s
 group by floor(extract(epoch from at - %(begins)s) / %(bucket)s)"""
 
@@ -85,8 +94,38 @@ class Sample:
         return Sample(self.points, self.readings, self.mean * factor, self.deviation * abs(factor))
 
 
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What is known of one side: ``own`` counts readings that the promising run or its agent told, left out."""
+
+    name: SideName
+    sample: Sample | None
+    own: int
+
+    def lacks(self, arguments: MetricExpected) -> str | None:
+        """Say what is missing before this side can be judged, None where nothing is."""
+        found = 0 if self.sample is None else self.sample.points
+        if found >= arguments.minimum_points:
+            return None
+        if found == 0 and self.own:
+            return (
+                f"readings of others: all {self.own} readings of {arguments.field} {self.name} the expectation were "
+                "told by the run itself, its kin or its agent"
+            )
+        return (
+            f"{arguments.minimum_points - found} more points of {arguments.field} {self.name} the expectation "
+            f"(there are {found} of {arguments.minimum_points}"
+            + (f", without {self.own} readings that the run or its agent told itself)" if self.own else ")")
+        )
+
+    def shown(self) -> dict[str, Any]:
+        """Return this side as evidence shows it."""
+        own = {f"own_{self.name}": self.own} if self.own else {}
+        return {self.name: None if self.sample is None else asdict(self.sample), **own}
+
+
 class MetricCheck:
-    """``metric.below_baseline`` and ``metric.above``."""
+    """``metric.below_baseline`` and ``metric.above``; what the promising run and its agent told is left out."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -99,39 +138,43 @@ class MetricCheck:
         """Worked if the metric is higher than before by at least that fraction, or higher than the threshold."""
         if arguments.threshold is None:
             return await self._against_baseline(organization_id, arguments, expected, "above")
-        after = await self._sample(organization_id, arguments, *_window(arguments, expected))
-        reading = _reading(arguments, {"after": _shown(after), "threshold": arguments.threshold})
-        if after is None or after.points < arguments.minimum_points:
-            return Finding("unknown", (reading,), _too_few(arguments, after, "after"))
+        after = await self._side("after", organization_id, arguments, expected)
+        reading = _reading(arguments, {**after.shown(), "threshold": arguments.threshold})
+        lacking = after.lacks(arguments)
+        if lacking is not None:
+            return Finding("unknown", (reading,), lacking)
+        assert after.sample is not None
         level = Sample(1, 1, arguments.threshold, 0.0)
-        return _judged(difference(after, level, arguments.confidence), "above", reading)
+        return _judged(difference(after.sample, level, arguments.confidence), "above", reading)
 
     async def _against_baseline(
         self, organization_id: str, arguments: MetricExpected, expected: Expected, direction: Direction
     ) -> Finding:
-        begins = expected.expected_at - timedelta(days=arguments.baseline_days)
-        before = await self._sample(organization_id, arguments, begins, expected.expected_at)
-        after = await self._sample(organization_id, arguments, *_window(arguments, expected))
-        reading = _reading(arguments, {"before": _shown(before), "after": _shown(after)})
-        for side, sample in (("before", before), ("after", after)):
-            if sample is None or sample.points < arguments.minimum_points:
-                return Finding("unknown", (reading,), _too_few(arguments, sample, side))
-        assert before is not None
-        assert after is not None
+        before = await self._side("before", organization_id, arguments, expected)
+        after = await self._side("after", organization_id, arguments, expected)
+        reading = _reading(arguments, {**before.shown(), **after.shown()})
+        for side in (before, after):
+            lacking = side.lacks(arguments)
+            if lacking is not None:
+                return Finding("unknown", (reading,), lacking)
+        assert before.sample is not None
+        assert after.sample is not None
         factor = 1 - arguments.by_fraction if direction == "below" else 1 + arguments.by_fraction
-        return _judged(difference(after, before.times(factor), arguments.confidence), direction, reading)
+        bounds = difference(after.sample, before.sample.times(factor), arguments.confidence)
+        return _judged(bounds, direction, reading)
 
-    async def _sample(
-        self, organization_id: str, arguments: MetricExpected, begins: datetime, ends: datetime
-    ) -> Sample | None:
+    async def _side(self, name: SideName, organization_id: str, arguments: MetricExpected, expected: Expected) -> _Side:
+        begins, ends = _window(name, arguments, expected)
         rows = await self._database.fetch_all(
             _POINTS,
             {"org": organization_id, "type": arguments.type, "key": arguments.key, "begins": begins, "ends": ends,
-             "path": arguments.field.split("."), "at": arguments.time_path, "bucket": arguments.bucket_hours * 3600},
+             "path": arguments.field.split("."), "at": arguments.time_path, "bucket": arguments.bucket_hours * 3600,
+             "task": expected.task_id, "agent": expected.agent_id},
             organization_id=organization_id,
         )  # fmt: skip
-        means = [float(row["mean"]) for row in rows]
-        return sample_of(means, sum(row["readings"] for row in rows)) if means else None
+        means = [float(row["mean"]) for row in rows if row["readings"]]
+        sample = sample_of(means, sum(row["readings"] for row in rows)) if means else None
+        return _Side(name, sample, sum(row["own"] for row in rows))
 
 
 def sample_of(points: Sequence[float], readings: int) -> Sample:
@@ -169,22 +212,12 @@ def _judged(bounds: tuple[float, float], direction: Direction, reading: Reading)
     return Finding("unknown", (shown,), "more readings, or a larger change: the difference lies within the noise")
 
 
-def _window(arguments: MetricExpected, expected: Expected) -> tuple[datetime, datetime]:
+def _window(side: SideName, arguments: MetricExpected, expected: Expected) -> tuple[datetime, datetime]:
+    if side == "before":
+        return expected.expected_at - timedelta(days=arguments.baseline_days), expected.expected_at
     return expected.expected_at + timedelta(hours=arguments.settle_hours), expected.check_at
 
 
 def _reading(arguments: MetricExpected, seen: dict[str, Any]) -> Reading:
     source = f"{arguments.field} of {arguments.type} events of {arguments.key}"
     return Reading(source, datetime.now(UTC), seen)
-
-
-def _shown(sample: Sample | None) -> dict[str, Any] | None:
-    return None if sample is None else asdict(sample)
-
-
-def _too_few(arguments: MetricExpected, sample: Sample | None, side: str) -> str:
-    found = 0 if sample is None else sample.points
-    return (
-        f"{arguments.minimum_points - found} more points of {arguments.field} {side} the expectation "
-        f"(there are {found} of {arguments.minimum_points})"
-    )

@@ -171,3 +171,93 @@ async def test_an_effect_still_stands_until_somebody_takes_it_away(desk: Desk, t
 async def test_a_tasks_own_result_is_no_change_that_a_tool_could_look_at(desk: Desk) -> None:
     with pytest.raises(CannotDetermineError):
         await desk.look("effect.still_stands", {})
+
+
+class Family:
+    """A promising run with a parent, a child and a bystander, all over; tasks of which nothing is left but rows."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.agent = new_id()
+        self.parent, self.task, self.sibling, self.child, self.other = (new_id() for _ in range(5))
+        self.same_agent, self.reaction = new_id(), new_id()
+
+    async def put(self) -> None:
+        """Put the tasks on record: the family, another run of the same agent, and one that follows from its event."""
+        cause = await self.desk.engine.publish("issue.changed", "a", {}, cause_id=self.child)
+        for task, parent, agent, caused_by in (
+            (self.parent, None, None, None), (self.task, self.parent, self.agent, None),
+            (self.sibling, self.parent, None, None), (self.child, self.task, None, None),
+            (self.other, None, new_id(), None), (self.same_agent, None, self.agent, None),
+            (self.reaction, None, None, cause),
+        ):  # fmt: skip
+            await self.desk.engine.inspector.execute(
+                "insert into finished_tasks (id, organization_id, kind, state, priority, lane, payload, agent_id, "
+                "parent_id, cause_id, fence, failures, recoveries, errors, cost, inserted_at) values "
+                "(%s, %s, 'k', 'completed', 1, '', '{}', %s, %s, %s, 1, 0, 0, '[]', 0, now())",
+                (task, self.desk.engine.organization_id, agent, parent, caused_by),
+            )
+
+    async def look(self, check: str, arguments: dict[str, Any]) -> Finding:
+        """Look at what the run promised."""
+        found = self.desk.checks.get(check)
+        until = NOW + timedelta(days=14)
+        expected = Expected(new_id(), "it worked", self.task, None, self.agent, NOW, until)
+        given = self.desk.checks.arguments(found, arguments)
+        finding: Finding = await found.look(self.desk.engine.organization_id, given, expected)
+        return finding
+
+    async def measured(self, value: float, day: float, *, by: str | None = None) -> None:
+        """Have a load told by a task, or by a source outside."""
+        at = NOW + timedelta(days=day)
+        await self.desk.engine.publish("load.measured", "web", {"load": value}, occurred_at=at, cause_id=by)
+
+
+@pytest.fixture
+async def family(desk: Desk) -> Family:
+    family = Family(desk)
+    await family.put()
+    return family
+
+
+LOAD = {"type": "load.measured", "key": "web", "field": "load", "threshold": 0.5}
+OWN = ("parent", "task", "sibling", "child", "same_agent", "reaction")
+
+
+@pytest.mark.parametrize("own", OWN)
+async def test_what_a_run_its_kin_or_its_agent_told_proves_no_metric(family: Family, own: str) -> None:
+    for day in range(8):
+        await family.measured(1.0 + day / 100, day + 0.5, by=getattr(family, own))
+    finding = await family.look("metric.above", LOAD)
+    assert (finding.verdict, finding.missing) == (
+        "unknown",
+        "readings of others: all 8 readings of load after the expectation were told by the run itself, its kin or its "
+        "agent",
+    )
+    assert finding.evidence[0].seen["own_after"] == 8
+    for day in range(8):
+        await family.measured(0.1 + day / 100, day + 0.5, by=family.other)
+    finding = await family.look("metric.above", LOAD)
+    assert (finding.verdict, finding.evidence[0].seen["after"]["readings"]) == ("did_not", 8)
+
+
+async def test_a_run_does_not_move_its_own_baseline(family: Family) -> None:
+    for day in range(8):
+        await family.measured(9.0, -day - 0.5, by=family.same_agent)
+        await family.measured(1.0 + day / 100, day + 0.5)
+    arguments = {name: value for name, value in LOAD.items() if name != "threshold"}
+    finding = await family.look("metric.below_baseline", arguments)
+    assert finding.verdict == "unknown"
+    assert (finding.missing or "").startswith("readings of others: all 8 readings of load before the expectation")
+
+
+@pytest.mark.parametrize("own", OWN)
+async def test_an_event_that_a_run_its_kin_or_its_agent_told_proves_nothing(family: Family, own: str) -> None:
+    await family.measured(1.0, 1, by=getattr(family, own))
+    arguments = {"type": "load.measured", "key": "web"}
+    assert (await family.look("event.present", arguments)).verdict == "did_not"
+    heard = {"type": "issue.reopened", "key": "acme/app#7", "heard_by": "load.measured"}
+    assert (await family.look("event.absent", heard)).verdict == "unknown"
+    await family.measured(1.0, 1, by=family.other)
+    assert (await family.look("event.present", arguments)).verdict == "worked"
+    assert (await family.look("event.absent", heard)).verdict == "worked"

@@ -13,6 +13,8 @@ from bailiwick.tasks import Run
 from bailiwick.tasks.acting import Expectation
 from tests.integration.outcomes.conftest import ExpectingEngine, Lamp
 
+DAY_SECONDS = 86_400.0
+
 
 async def acted(engine: ExpectingEngine, check: str = "lamp.is_on", after_seconds: float = 0) -> OutcomeRecord:
     """Have the agent act and return what is expected of it."""
@@ -28,6 +30,11 @@ async def looked(engine: ExpectingEngine, **fields: Any) -> OutcomeRecord:
     outcome = await acted(engine, **fields)
     await engine.ended(outcome.id)
     return await engine.outcomes.get(engine.organization_id, outcome.id)
+
+
+async def now_due(engine: ExpectingEngine, outcome: OutcomeRecord) -> None:
+    """Let the promised time be over."""
+    await engine.inspector.execute("update tasks set run_at = now() where id = %s", (outcome.id,))
 
 
 async def effect_state(engine: ExpectingEngine, outcome: OutcomeRecord) -> str:
@@ -56,16 +63,30 @@ async def test_the_result_of_a_task_is_looked_at_and_the_verdict_has_its_evidenc
 
 async def test_an_effect_is_applied_until_a_look_verifies_it_and_the_agent_learns(engine: ExpectingEngine) -> None:
     await engine.work()
-    pending = await acted(engine, after_seconds=3600)
+    pending = await acted(engine, after_seconds=DAY_SECONDS)
     assert (pending.state, await effect_state(engine, pending)) == ("pending", "applied")
     assert await evidence(engine) == []
     timer = await engine.live(pending.id)
     assert timer is not None
     assert (timer["state"], timer["run_at"]) == ("scheduled", pending.check_at)
-    await engine.inspector.execute("update tasks set run_at = now() where id = %s", (pending.id,))
+    await now_due(engine, pending)
     await engine.ended(pending.id)
     assert await effect_state(engine, pending) == "verified"
     assert await evidence(engine) == [{"source": "verified", "is_success": True, "about": pending.effect_id}]
+
+
+@pytest.mark.parametrize("after_seconds", [0, 60, DAY_SECONDS - 1])
+async def test_a_look_before_people_could_object_is_kept_and_teaches_nothing(
+    engine: ExpectingEngine, after_seconds: float
+) -> None:
+    await engine.work()
+    early = await acted(engine, after_seconds=after_seconds)
+    await now_due(engine, early)
+    await engine.ended(early.id)
+    kept = await engine.outcomes.get(engine.organization_id, early.id)
+    assert (kept.state, await effect_state(engine, kept)) == ("worked", "verified")
+    assert kept.evidence is not None
+    assert await evidence(engine) == []
 
 
 async def test_a_promise_that_was_not_kept_refutes_the_effect_and_speaks_against_the_agent(
@@ -151,7 +172,8 @@ async def test_killed_between_look_and_record_it_looks_again_and_writes_once(
 
     monkeypatch.setattr(engine.effects, "settle", stuck)
     first = await engine.work()
-    outcome = await acted(engine)
+    outcome = await acted(engine, after_seconds=DAY_SECONDS)
+    await now_due(engine, outcome)
     await has_looked.wait()
     monkeypatch.setattr(engine.effects, "settle", settle)
     await engine.crash(first)

@@ -72,6 +72,35 @@ exception when data_exception then
     return null;
 end $$;
 
+-- Whether what a task told (an event's cause) is a promising task's own word: told by it, by what it or what spawned
+-- it spawned, by the same agent, or in consequence of such. A task that is gone from the records is somebody else's.
+create function is_own_word(p_cause uuid, p_task uuid, p_agent uuid) returns boolean
+language sql stable as $$
+    with recursive family (id) as (
+        select p_task
+        union
+        select t.parent_id from family f cross join lateral (
+            select parent_id from tasks where organization_id = current_organization() and id = f.id
+            union all
+            select parent_id from finished_tasks where organization_id = current_organization() and id = f.id) as t
+        where t.parent_id is not null
+    ), teller (id, agent_id) as (
+        select p_cause, null::uuid
+        union
+        select u.id, u.agent_id from teller c cross join lateral (
+            select unnest(array[c.id, t.parent_id, t.cause_id]) as id, t.agent_id
+            from (select id, parent_id, cause_id, agent_id from tasks
+                  where organization_id = current_organization() and id = c.id
+                  union all
+                  select id, parent_id, cause_id, agent_id from finished_tasks
+                  where organization_id = current_organization() and id = c.id) as t
+            union all
+            select e.cause_id, null from events e where e.organization_id = current_organization() and e.id = c.id) as u
+        where u.id is not null
+    )
+    select exists (select from teller c where c.agent_id = p_agent or c.id in (select f.id from family f))
+$$;
+
 -- What people did about the same thing while an agent only watched.
 create table shadow_comparisons (
     effect_id uuid primary key,
