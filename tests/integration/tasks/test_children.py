@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from bailiwick.kernel.ids import new_id
+from bailiwick.storage.rows import RowFields, batch
 from bailiwick.tasks import DiscardTask, Run
 from tests.support.engine import AnyPayload, Engine, until
 
@@ -169,3 +171,99 @@ async def test_children_inherit_urgency_cause_and_organization(engine: Engine) -
         "select priority, organization_id, parent_id from finished_tasks where parent_id is not null"
     )
     assert row == {"priority": 0, "organization_id": engine.organization_id, "parent_id": task}
+
+
+async def test_a_child_redriven_while_its_siblings_are_awaited_is_awaited_again(engine: Engine) -> None:
+    is_mended = False
+
+    async def child(run: Run, payload: AnyPayload) -> str:
+        if payload.name == "broken" and not is_mended:
+            raise DiscardTask("not yet")
+        await run.wait_for("go", key=payload.name)
+        return payload.name
+
+    async def parent(run: Run, payload: AnyPayload) -> list[Any]:
+        del payload
+        outcomes = await run.gather([await run.spawn("child", {"name": name}) for name in ("broken", "slow")])
+        return [outcome.result for outcome in outcomes]
+
+    engine.knows("go")
+    engine.handles("child", child)
+    engine.handles("parent", parent)
+    await engine.work()
+    task = await engine.add("parent")
+    await engine.reaches(task, "waiting")
+    broken, slow = [step["result"] for step in await engine.steps(task) if step["kind"] == "spawn"]
+    await engine.ended(broken)
+    is_mended = True
+    assert await engine.control.redrive(engine.organization_id, [broken]) == [broken]
+    await engine.reaches_wait(broken, "go")
+    await engine.publish("go", "slow")
+    await engine.ended(slow)
+
+    async def looked_again() -> bool:
+        row = await engine.live(task)
+        return row is None or (row["state"] == "waiting" and row["fence"] > 1)
+
+    await until(looked_again, "the parent looked at its children")
+    await engine.publish("go", "broken")
+    assert await completed(engine, task) == ["broken", "slow"]
+
+
+async def test_a_child_that_is_being_added_is_cancelled_with_its_parent(engine: Engine) -> None:
+    started, stop = asyncio.Event(), asyncio.Event()
+
+    async def parent(run: Run, payload: AnyPayload) -> None:
+        del run, payload
+        started.set()
+        await stop.wait()
+
+    async def waits_for_a_lock() -> bool:
+        return cancelling.done() or await engine.inspector.fetch_one(
+            "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        ) is not None  # fmt: skip
+
+    engine.handles("parent", parent)
+    await engine.work()
+    task = await engine.add("parent")
+    await started.wait()
+    child = new_id()
+    row: RowFields = {"id": child, "org": engine.organization_id, "kind": "child", "parent": task, "pf": 1}
+    async with engine.inspector.transaction() as connection:
+        await connection.execute("select task_enqueue(%s::jsonb)", (batch([row]),))
+        cancelling = asyncio.create_task(engine.control.cancel(engine.organization_id, [task]))
+        await until(waits_for_a_lock, "the cancellation comes upon the child")
+    assert sorted(await cancelling) == sorted([task, child])
+    assert await engine.live(child) is None
+
+
+async def test_a_parent_that_is_being_cancelled_is_given_no_more_children(engine: Engine) -> None:
+    started, stop = asyncio.Event(), asyncio.Event()
+
+    async def parent(run: Run, payload: AnyPayload) -> None:
+        started.set()
+        await stop.wait()
+        await run.spawn("child", {})
+
+    async def waits_for_a_lock() -> bool:
+        return await engine.inspector.fetch_one(
+            "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        ) is not None  # fmt: skip
+
+    engine.handles("parent", parent)
+    engine.handles("child", child)
+    await engine.work()
+    task = await engine.add("parent")
+    await started.wait()
+    async with engine.inspector.transaction() as connection:
+        await connection.execute(
+            "select task_cancel(%s, array[%s::uuid], 'no longer needed')", (engine.organization_id, task)
+        )
+        stop.set()
+        await until(waits_for_a_lock, "the child waits for the end of its parent")
+    await until(lambda: _idle(engine), "the run is over")
+    assert await engine.inspector.fetch_all("select id from tasks") == []
+
+
+async def _idle(engine: Engine) -> bool:
+    return engine.workers[0].executing == 0

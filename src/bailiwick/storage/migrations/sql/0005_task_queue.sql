@@ -41,9 +41,16 @@ declare
     v_keyed boolean := jsonb_path_exists(p_rows, '$[*].key');
 begin
     if jsonb_path_exists(p_rows, '$[*].pf') then
+        with held as materialized (
+            select r.id from jsonb_to_recordset(p_rows) as r (id uuid, parent uuid, pf int)
+            join tasks t on t.id = r.parent
+            where t.fence = r.pf and t.worker_id is not null
+            -- Locked until commit: whoever ends a parent with its descendants waits for this child.
+            order by r.parent for key share of t
+        )
         select coalesce(array_agg(r.id), '{}') into v_lost
-        from jsonb_to_recordset(p_rows) as r (id uuid, parent uuid, pf int)
-        where r.pf is not null and not task_is_held(r.parent, r.pf);
+        from jsonb_to_recordset(p_rows) as r (id uuid, pf int)
+        where r.pf is not null and r.id not in (select h.id from held h);
     end if;
     if v_keyed then
         insert into task_keys (organization_id, key, task_id)

@@ -289,18 +289,36 @@ end $$;
 -- Ends unfinished tasks and all their descendants as cancelled, whoever executes
 -- them. Returns the tasks it ended.
 create function task_cancel(p_org uuid, p_tasks uuid[], p_reason text) returns setof uuid
-language sql as $$
-    with recursive family as (
-        select t.id, t.parent_id from tasks t
-        where t.id = any (p_tasks) and t.organization_id = p_org
-        union
-        select t.id, t.parent_id from tasks t join family f on t.parent_id = f.id
-    )
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+    v_family uuid[] := array(select t.id from tasks t where t.id = any (p_tasks) and t.organization_id = p_org);
+    v_more uuid[];
+begin
+    loop
+        -- Whom this locks is given no more children; one that was just being added is seen by the next look.
+        -- With their parents, in the order of ids, as whoever ends one of them does.
+        perform 1 from tasks t
+        where t.id = any (v_family || array(
+            select c.parent_id from tasks c where c.id = any (v_family) and c.parent_id is not null))
+        order by t.id for update;
+        v_more := array(
+            with recursive family as (
+                select unnest(v_family) as id
+                union
+                select t.id from family f join tasks t on t.parent_id = f.id
+            )
+            select f.id from family f except select unnest(v_family));
+        exit when v_more = '{}';
+        v_family := v_family || v_more;
+    end loop;
+    return query
     select f.task_id from task_finish((
-        select coalesce(jsonb_agg(jsonb_build_object('t', m.id, 'st', 'cancelled', 'why', p_reason, 'p', m.parent_id)),
+        select coalesce(jsonb_agg(jsonb_build_object('t', t.id, 'st', 'cancelled', 'why', p_reason, 'p', t.parent_id)),
                         '[]')
-        from family m)) as f
-$$;
+        from tasks t where t.id = any (v_family))) as f;
+end $$;
 
 select engine_function('task_release(jsonb)');
 select engine_function('task_promote(int)');
