@@ -18,7 +18,7 @@ from bailiwick.kernel.documents import MAX_RESULT_BYTES, encode, misfits
 from bailiwick.kernel.errors import BailiwickError, DatabaseUnavailableError
 from bailiwick.replay.recording import RecordedRun
 from bailiwick.storage.rows import RowFields
-from bailiwick.tasks import NewTask, Run, TaskOutcome
+from bailiwick.tasks import NewTask, Run, Task, TaskOutcome
 from bailiwick.tasks.acting import Acting, Effect, Expectation, Expecting, NoActing
 from bailiwick.tasks.failures import error_record
 from bailiwick.tasks.journal import Journal, JournalEntry
@@ -277,8 +277,8 @@ class _NoServices:
     async def publish(self, organization_id: str, event: NewEvent) -> str:
         raise AssertionError(f"a replay published {event.type} in {organization_id}")
 
-    async def outcomes(self, organization_id: str, task_ids: Sequence[str]) -> list[TaskOutcome]:
-        raise AssertionError(f"a replay looked at {len(task_ids)} tasks in {organization_id}")
+    async def outcomes(self, parent: Task, task_ids: Sequence[str]) -> list[TaskOutcome] | None:
+        raise AssertionError(f"a replay looked at {len(task_ids)} tasks of {parent.id}")
 
 
 class _RecordedExpecting:

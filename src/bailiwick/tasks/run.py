@@ -11,7 +11,6 @@ import orjson
 
 from bailiwick.events import NewEvent
 from bailiwick.kernel.documents import MAX_RESULT_BYTES, encode
-from bailiwick.kernel.errors import ConflictError
 from bailiwick.kernel.ids import id_at, time_of
 from bailiwick.kernel.labels import checked
 from bailiwick.storage.rows import RowFields, raw
@@ -52,8 +51,12 @@ class Services(Protocol):
         """Record an event and return its id."""
         ...
 
-    async def outcomes(self, organization_id: str, task_ids: Sequence[str]) -> list[TaskOutcome]:
-        """Return how finished tasks ended, in the order asked."""
+    async def outcomes(self, parent: Task, task_ids: Sequence[str]) -> list[TaskOutcome] | None:
+        """Return how tasks ended, in the order asked; None while one of them is a child that has not.
+
+        Raises:
+            ConflictError: one has not ended and is no child of ``parent``.
+        """
         ...
 
 
@@ -228,9 +231,18 @@ class Run:
         """
         if not task_ids:
             return []
-        await self._suspend("gather", f"{len(task_ids)} tasks", {"ch": list(task_ids)})
+        seq, name, awaited = self._seq, f"{len(task_ids)} tasks", RowFields(ch=list(task_ids))
+        await self._suspend("gather", name, awaited)
+
+        async def outcomes() -> Labelled[list[TaskOutcome]]:
+            ended = await self._services.outcomes(self.task, task_ids)
+            if ended is None:
+                # One was redriven while its siblings were awaited: now it is awaited again.
+                await self._let_go(seq, "gather", name, awaited)
+            return Labelled(ended, {label for outcome in ended for label in outcome.labels})
+
         # Journaled as JSON, so what comes back are the fields of outcomes.
-        rows = cast("list[dict[str, Any]]", await self.step("gather.outcomes", self._outcomes, list(task_ids)))
+        rows = cast("list[dict[str, Any]]", await self.step("gather.outcomes", outcomes))
         return [TaskOutcome(**row) for row in rows]
 
     async def publish(self, event: NewEvent) -> str:
@@ -246,7 +258,8 @@ class Run:
             event.key,
             event.dedupe_key or f"run:{self.task.id}:{seq}",
             event.occurred_at,
-            event.cause_id or self.task.id,
+            # Never another's: nobody may pass off what it tells as somebody else's word.
+            self.task.id,
             (self.task.id, self.task.fence),
             event.labels | self._labels,
         )
@@ -289,15 +302,6 @@ class Run:
         if entry is None:
             await self._record(seq, "patch", name, value=True, started=time.perf_counter())
         return True
-
-    async def _outcomes(self, task_ids: list[str]) -> Labelled[list[TaskOutcome]]:
-        outcomes = await self._services.outcomes(self.task.organization_id, task_ids)
-        missing = set(task_ids) - {outcome.task_id for outcome in outcomes}
-        if missing:
-            raise ConflictError(
-                f"task {min(missing)} has not ended and is no child of {self.task.id}; gather what this run spawned"
-            )
-        return Labelled(outcomes, {label for outcome in outcomes for label in outcome.labels})
 
     def _fresh_labels(self) -> list[str]:
         return [] if self._labels is self._journaled else sorted(self._labels - self._journaled)

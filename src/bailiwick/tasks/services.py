@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from bailiwick.events import EventLog, NewEvent
+from bailiwick.kernel.errors import ConflictError
 from bailiwick.storage import Database
 from bailiwick.tasks.acting import Acting, Expecting, NoActing, NoExpecting
-from bailiwick.tasks.model import NewTask, TaskOutcome, TaskState
+from bailiwick.tasks.model import NewTask, Task, TaskOutcome, TaskState
 from bailiwick.tasks.queue import TaskQueue
 
 
@@ -34,17 +35,30 @@ class EngineServices:
         """Record an event and return its id."""
         return (await self._events.publish(organization_id, [event]))[0].event_id
 
-    async def outcomes(self, organization_id: str, task_ids: Sequence[str]) -> list[TaskOutcome]:
-        """Return how finished tasks ended, in the order asked."""
+    async def outcomes(self, parent: Task, task_ids: Sequence[str]) -> list[TaskOutcome] | None:
+        """Return how tasks ended, in the order asked; None while one of them is a child that has not.
+
+        Raises:
+            ConflictError: one has not ended and is no child of ``parent``.
+        """
         rows = await self._database.fetch_all(
+            # One statement: a task that ends in this moment is in one of the two.
             "select id, state::text, result, reason, coalesce(result_labels, labels, '{}') as labels "
-            "from finished_tasks "
-            "where organization_id = %s and id = any(%s::uuid[])",
-            (organization_id, list(task_ids)),
-            organization_id=organization_id,
+            "from finished_tasks where organization_id = %(org)s and id = any(%(ids)s::uuid[]) "
+            "union all select id, null, null, null, '{}' from tasks "
+            "where parent_id = %(parent)s and organization_id = %(org)s and id = any(%(ids)s::uuid[])",
+            {"org": parent.organization_id, "parent": parent.id, "ids": list(task_ids)},
+            organization_id=parent.organization_id,
         )
+        strange = set(task_ids) - {row["id"] for row in rows}
+        if strange:
+            raise ConflictError(
+                f"task {min(strange)} has not ended and is no child of {parent.id}; gather what this run spawned"
+            )
+        if any(row["state"] is None for row in rows):
+            return None
         found = {
             row["id"]: TaskOutcome(row["id"], TaskState(row["state"]), row["result"], row["reason"], row["labels"])
             for row in rows
         }
-        return [found[task_id] for task_id in task_ids if task_id in found]
+        return [found[task_id] for task_id in task_ids]

@@ -76,8 +76,8 @@ class _World:
         self.told.setdefault(event.key, event)
         return new_id()
 
-    async def outcomes(self, organization_id: str, task_ids: Sequence[str]) -> list[TaskOutcome]:
-        del organization_id
+    async def outcomes(self, parent: Task, task_ids: Sequence[str]) -> list[TaskOutcome] | None:
+        del parent
         return [
             TaskOutcome(one, TaskState.COMPLETED, None, None, sorted(self._learned(one))) for one in task_ids
         ]  # fmt: skip
