@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from bailiwick.connectors.issues import IssueComment, IssueRecord
 from bailiwick.kernel.errors import CannotDetermineError, InvalidInputError
+from bailiwick.kernel.loading import load
 from bailiwick.packs.operations.backtest import BacktestReport, backtest
 from bailiwick.packs.operations.backtest_duplicates import known_original
 from bailiwick.packs.operations.scores import Decision, score_decisions
@@ -148,7 +150,12 @@ def test_on_real_issues_of_npm_projects(real_data: Path) -> None:
 
 
 def test_on_real_reports_of_hadoop(real_data: Path) -> None:
-    report = backtest(_hadoop(real_data))
+    records = _hadoop(real_data)
+    load("sklearn.linear_model")
+    all_threads, this_thread = time.process_time(), time.thread_time()
+    report = backtest(records)
+    beside = (time.process_time() - all_threads) - (time.thread_time() - this_thread)
+    assert beside < 1, "learning takes one core and leaves the others to tasks"
     priority = report.target("priority")
     blended = priority.decider("blended")
     assert blended.macro_f1 > priority.base_macro_f1 + 0.04

@@ -268,7 +268,9 @@ def _fit_model(documents: Sequence[Sequence[str]], labels: Sequence[str], traine
     estimator = load("sklearn.linear_model").LogisticRegression(
         C=INVERSE_REGULARIZATION, class_weight="balanced", max_iter=500
     )
-    estimator.fit(features, list(labels))
+    # One thread: the matrices are sparse, so more of them wait for one another, turning, and take the cores from tasks.
+    with load("threadpoolctl").threadpool_limits(1):
+        estimator.fit(features, list(labels))
     weights, intercepts = np.asarray(estimator.coef_), np.asarray(estimator.intercept_)
     if len(weights) == 1:
         weights, intercepts = np.vstack([np.zeros_like(weights), weights]), np.append([0.0], intercepts)
