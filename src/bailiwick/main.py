@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from bailiwick.kernel.errors import BailiwickError, DiskFullError, InvalidInputError
+from bailiwick.kernel.terminals import harmless
 from bailiwick.telemetry.logs import configure_logs
 from bailiwick.telemetry.redacting import redacted
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the outermost frame: whatever it is, a person gets a sentence
         if is_debugging:
             # As plain text: broken into lines of a box, a secret would not be recognized.
-            sys.stderr.write(redacted("".join(traceback.format_exception(error))))
+            sys.stderr.write(harmless(redacted("".join(traceback.format_exception(error)))))
         garbled = [argument for argument in arguments if not _is_utf8(argument)]
         if isinstance(error, UnicodeEncodeError) and garbled:
             error = InvalidInputError(f"the argument {garbled[0]!r} is not UTF-8; write it in UTF-8")
@@ -77,7 +78,7 @@ def _explain(error: BaseException, *, is_debugging: bool) -> int:
 def _say(message: str) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("[bold red]Error:[/]", end=" ")
-    console.print(redacted(message), markup=False)
+    console.print(harmless(redacted(message)), markup=False)
 
 
 if __name__ == "__main__":

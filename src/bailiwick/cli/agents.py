@@ -8,9 +8,10 @@ from rich.text import Text
 
 from bailiwick.agents import AgentRecord, AgentStatistics
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
-from bailiwick.cli.output import duration, note, print_json, print_more, print_table
+from bailiwick.cli.output import duration, note, print_facts, print_json, print_more, print_table
 from bailiwick.cli.session import operator, with_organization
 from bailiwick.cli.submit import read_payload
+from bailiwick.cli.values import amount, share
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.storage.pages import Page
@@ -64,7 +65,14 @@ def show(agent: AgentName, org: Org = HOME, as_json: AsJson = False) -> None:
     if as_json:
         print_json(document)
     else:
-        print_table(("", ""), document.items(), empty="")
+        print_facts(
+            {
+                **document,
+                "success": None if document["success"] is None else share(document["success"]),
+                "p50_seconds": duration(document["p50_seconds"]), "p95_seconds": duration(document["p95_seconds"]),
+                "cost": amount(document["cost"]), "price": amount(document["price"]),
+            }.items()
+        )  # fmt: skip
 
 
 @app.command()
@@ -143,6 +151,6 @@ def _row(agent: AgentRecord, measured: AgentStatistics | None) -> tuple[object, 
     success = document["success"]
     state = Text("enabled", style="green") if agent.is_enabled else Text("disabled", style="yellow")
     return (
-        agent.name, agent.kind, state, document["tasks"], None if success is None else f"{success:.0%}",
-        duration(document["p50_seconds"]), duration(document["p95_seconds"]), document["in_hand"], f"{agent.price:g}",
+        agent.name, agent.kind, state, document["tasks"], None if success is None else share(success),
+        duration(document["p50_seconds"]), duration(document["p95_seconds"]), document["in_hand"], amount(agent.price),
     )  # fmt: skip

@@ -10,11 +10,12 @@ from bailiwick.authority.approvals.delegating import Delegation, NewDelegation
 from bailiwick.authority.approvals.linking import Link
 from bailiwick.authority.approvals.remembering import NewRule, RememberedRule
 from bailiwick.cli.approvals import ApprovalId, Reason, app
-from bailiwick.cli.legible import legible, legible_document
+from bailiwick.cli.legible import legible
 from bailiwick.cli.moments import parse_expiry
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import note, print_json, print_more, print_table, screen
 from bailiwick.cli.session import operator, with_organization
+from bailiwick.cli.values import amount
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.kernel.documents import decode
@@ -43,7 +44,7 @@ def rules(org: Org = HOME, limit: Limit = 50, cursor: Cursor = None, as_json: As
         (
             (
                 one.id, legible(one.name), one.tool, legible(one.target), one.max_price, one.agent_id or "every",
-                legible_document(one.bounds) if one.bounds else None, legible(one.made_by_name), one.ends_at,
+                one.bounds or None, legible(one.made_by_name), one.ends_at,
                 one.revoked_at,
             )
             for one in page.items
@@ -80,10 +81,8 @@ def remember(
     if as_json:
         print_json(made)
     else:
-        note(
-            f"{made.tool} on {legible(made.target)} is allowed up to {made.max_price:f}; rule {legible(made.name)}",
-            style="",
-        )
+        up_to = f"is allowed up to {amount(made.max_price)}"
+        note(f"{made.tool} on {legible(made.target)} {up_to}; rule {legible(made.name)}", style="")
 
 
 @app.command()

@@ -22,6 +22,7 @@ from bailiwick.audit.verifying import Verdict, verify_file
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import note, notes, print_json, print_more, print_table, screen
 from bailiwick.cli.session import operator, organization_of, with_installation
+from bailiwick.cli.values import moment
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.kernel.ids import INSTALLATION
@@ -250,7 +251,7 @@ def _tell(verdict: Verdict, *, name: str) -> None:
     if verdict.uncovered_since is not None:
         note(
             f"  entries from {verdict.covered_seq + 1:,} on are not covered by a root since "
-            f"{verdict.uncovered_since:%Y-%m-%d %H:%M} UTC; system.audit signs every hour",
+            f"{moment(verdict.uncovered_since)}; system.audit signs every hour",
         )
     if name and not verdict.is_pinned and verdict.kids:
         note(f"  signed by the key in the file itself ({verdict.kids[-1]}); compare it, or give --key")

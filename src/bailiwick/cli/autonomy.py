@@ -3,13 +3,15 @@
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from bailiwick.authority.autonomy import AutonomyRules, Bar, Promotion
 from bailiwick.authority.autonomy.standing import AgentLevels, AgentStanding, Standing
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
-from bailiwick.cli.output import note, plain, print_json, print_more, print_table
+from bailiwick.cli.output import note, plain, print_facts, print_json, print_more, print_table, screen
 from bailiwick.cli.session import operator, with_organization
 from bailiwick.cli.submit import read_payload
+from bailiwick.cli.values import moment, share
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.kernel.documents import encode_checked
@@ -62,10 +64,11 @@ def show(agent: AgentName, org: Org = HOME, as_json: AsJson = False) -> None:
         print_json({**plain(found), "rules": found.rules.model_dump()})
         return
     version = found.versions[0] if found.versions else None
-    since = "no effect yet" if version is None else f"version {version.number}, since {version.since:%F %T} UTC"
+    since = "no effect yet" if version is None else f"version {version.number}, since {moment(version.since)}"
     note(f"{found.name} ({found.kind}), {since}", style="")
     for standing in found.standings:
-        print_table(("", ""), _explained(standing, found.rules), empty="", title=standing.effect_class)
+        screen().print(Text(standing.effect_class, style="bold"))
+        print_facts(_explained(standing, found.rules))
     print_table(
         ("when", "class", ">from", ">to", "by", "who", "reason"),
         (
@@ -219,7 +222,7 @@ def _bar(bar: Bar) -> str:
 def _explained(standing: Standing, rules: AutonomyRules) -> list[tuple[str, object]]:
     sources = ", ".join(f"{count} {source}" for source, count in sorted(standing.sources.items()))
     came = "began there" if standing.set_by is None else f"{standing.set_by}: {standing.reason}"
-    bounds = f"{standing.lower:.3f} to {standing.upper:.3f}, each with {rules.confidence:.0%}"
+    bounds = f"{standing.lower:.3f} to {standing.upper:.3f}, each with {share(rules.confidence)}"
     rows: list[tuple[str, object]] = [
         ("level", f"{standing.level}, {standing.meaning} ({came})"),
         ("evidence", sources or "none of this version"),

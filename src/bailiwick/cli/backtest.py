@@ -11,6 +11,7 @@ from rich.text import Text
 from bailiwick.cli.options import HOME, AsJson, Org
 from bailiwick.cli.output import note, notes, print_json, screen
 from bailiwick.cli.session import with_organization
+from bailiwick.cli.values import moment
 from bailiwick.connectors.facts import ISSUE_CLOSED, ISSUE_IMPORTED
 from bailiwick.connectors.intake import RecordSource
 from bailiwick.connectors.issues import IssueRecord
@@ -110,7 +111,7 @@ def _only(document: dict[str, Any], wanted: Sequence[str] | None) -> dict[str, A
 
 def _show(report: BacktestReport, wanted: Sequence[str] | None) -> None:
     console = screen()
-    console.print(f"{report.records:,} issues; decided are those opened after {report.cut_at:%Y-%m-%d %H:%M} UTC\n")
+    console.print(f"{report.records:,} issues; decided are those opened after {moment(report.cut_at)}\n")
     for target in report.targets:
         if not wanted or target.target in wanted:
             console.print(_target_table(target))

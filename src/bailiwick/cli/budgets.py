@@ -9,7 +9,7 @@ import typer
 from bailiwick.authority.budgets import DEFAULT_LADDER, Account, Budget, NewBudget, Rung
 from bailiwick.authority.budgets.model import Held, Period, Scope, Unit, parsed_rung, plain
 from bailiwick.cli.options import HOME, AsJson, Org
-from bailiwick.cli.output import note, print_json, print_table
+from bailiwick.cli.output import note, print_facts, print_json, print_table
 from bailiwick.cli.session import operator, with_organization
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
@@ -61,7 +61,7 @@ def show(name: Name, org: Org = HOME, as_json: AsJson = False) -> None:
     if as_json:
         print_json({**_document(found), "accounts": accounts, "held": held})
         return
-    print_table(("", ""), _document(found).items(), empty="")
+    print_facts({**_document(found), "ladder": _ladder(found)}.items())
     print_table(
         ("holder", ">reserved", ">settled", ">left", "ends"),
         (

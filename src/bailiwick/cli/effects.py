@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
-from bailiwick.cli.output import note, plain, print_json, print_more, print_table
+from bailiwick.cli.output import note, plain, print_facts, print_json, print_more, print_table
 from bailiwick.cli.session import operator, with_organization
 from bailiwick.effects.record import EffectFilter, EffectMove, EffectRecord
 from bailiwick.identity import Organization
@@ -78,13 +78,13 @@ def show(effect_id: EffectId, org: Org = HOME, as_json: AsJson = False) -> None:
     if as_json:
         print_json({**plain(effect), "moves": plain(moves)})
         return
-    shown = ((field, getattr(effect, field)) for field in EffectRecord.__dataclass_fields__)
-    print_table(("", ""), ((field, value) for field, value in shown if value not in (None, [], {})), empty="")
+    facts = ((name, getattr(effect, name)) for name in EffectRecord.__dataclass_fields__)
+    print_facts((name, ", ".join(value) if name == "labels" else value) for name, value in facts)
     print_table(
         ("state", "since", "detail"),
         ((_state(move.state), move.at, move.note) for move in moves),
         empty="",
-        title="life",
+        title="\nlife",
     )
 
 

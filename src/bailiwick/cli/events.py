@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.pretty import Pretty
 from rich.text import Text
 
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
-from bailiwick.cli.output import note, print_json, print_json_line, print_more, print_table, screen
+from bailiwick.cli.output import note, print_document, print_json, print_json_line, print_more, print_table, screen
 from bailiwick.cli.session import with_organization
+from bailiwick.cli.values import moment
 from bailiwick.events import Event
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
@@ -79,7 +79,7 @@ def show(
         print_json(event)
         return
     screen().print(_line(event))
-    screen().print(Pretty(event.payload, max_string=500))
+    print_document("payload", event.payload)
     note(f"what followed: bailiwick trace {event.id}{'' if org == HOME else f' --org {org}'}")
 
 
@@ -113,6 +113,6 @@ def tail(
 
 def _line(event: Event) -> Text:
     return Text.assemble(
-        (f"{event.recorded_at:%H:%M:%S} ", "dim"), (event.type, "bold magenta"), f"  {event.key or ''}",
+        (f"{moment(event.recorded_at)}  ", "dim"), (event.type, "bold magenta"), f"  {event.key or ''}",
         (f"  {event.id}", "dim"), (f"  {', '.join(event.labels)}", "yellow"),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from bailiwick.cli.options import HOME, AsJson, Org, Yes
-from bailiwick.cli.output import note, print_json, print_table, screen
+from bailiwick.cli.output import note, print_facts, print_json, screen
 from bailiwick.cli.session import operator, with_installation, with_organization
 from bailiwick.identity import Organization
 from bailiwick.identity.factors.totp import Enrolment
@@ -38,14 +38,12 @@ def show(email: Email, as_json: AsJson = False) -> None:
         print_json(found)
         return
     passkeys = ", ".join(one["name"] for one in found["passkeys"]) or "none"
-    print_table(
-        ("", ""),
+    print_facts(
         [
             ("authenticator", "set up" if found["totp"] else "none"),
             ("recovery codes left", found["recovery_codes_left"]),
             ("passkeys", passkeys),
-        ],
-        empty="",
+        ]
     )
 
 

@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from bailiwick.cli.options import AsJson, Cursor, Limit, Yes
-from bailiwick.cli.output import note, print_json, print_more, print_table
+from bailiwick.cli.output import note, print_facts, print_json, print_more, print_table
 from bailiwick.cli.session import operator, organization_of, with_installation
 from bailiwick.identity.oidc import PRESETS, IdentityProvider, NewIdentityProvider, ProviderPolicy
 from bailiwick.identity.oidc.providers import IdentityProviders
@@ -230,7 +230,7 @@ def _print(provider: IdentityProvider, callback_url: str, *, as_json: bool) -> N
     if as_json:
         print_json(document)
         return
-    print_table(("", ""), ((name, str(value)) for name, value in document.items()), empty="")
+    print_facts(document.items())
 
 
 def _plain(provider: IdentityProvider) -> dict[str, Any]:

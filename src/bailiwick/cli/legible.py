@@ -7,25 +7,36 @@ import orjson
 
 # Control characters, invisible ones, those that turn the direction of writing, and what is nothing at all.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# The backslash itself, so that different texts look different.
+_NAMED = {"\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 
 
 def legible(text: str) -> str:
     """Return a text on one line with everything escaped that a terminal would hide, obey or turn around."""
-    return "".join(_shown(character) for character in text)
+    is_plain = text.isprintable() and "\\" not in text
+    return text if is_plain else "".join(_shown(character) for character in text)
 
 
 def legible_document(value: object) -> str:
     """Return a JSON document in which everything hidden is escaped as JSON does, so that it can be copied and given."""
-    text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
-    return "".join(
-        _escaped(character) if character != "\n" and _is_hidden(character) else character for character in text
+    return legible_json(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode())
+
+
+def legible_json(text: str) -> str:
+    """Return JSON that means the same, with everything hidden in its strings escaped; its lines stay."""
+    return "\n".join(
+        # The common case is fast: nearly every line holds nothing that is hidden.
+        line if line.isprintable() else "".join(_escaped(one) if _is_hidden(one) else one for one in line)
+        for line in text.split("\n")
     )
 
 
 def _shown(character: str) -> str:
+    if character in _NAMED:
+        return _NAMED[character]
     if _is_hidden(character):
         return f"\\u{{{ord(character):x}}}"
-    return "\\\\" if character == "\\" else character
+    return character
 
 
 def _is_hidden(character: str) -> bool:

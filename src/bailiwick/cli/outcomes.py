@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
-from bailiwick.cli.output import print_json, print_more, print_table
+from bailiwick.cli.output import print_facts, print_json, print_more, print_table
 from bailiwick.cli.session import with_organization
+from bailiwick.cli.values import share
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.outcomes import OutcomeRecord
@@ -75,7 +76,7 @@ def show(
     if as_json:
         print_json(found)
     else:
-        print_table(("", ""), asdict(found).items(), empty="")
+        print_facts(asdict(found).items())
 
 
 @app.command()
@@ -137,4 +138,4 @@ def report(
 
 def _success(line: ReportLine) -> str:
     found = line.success
-    return "not known" if found is None else f"{found.rate:.0%} ({found.low:.0%} to {found.high:.0%})"
+    return "not known" if found is None else f"{share(found.rate)} ({share(found.low)} to {share(found.high)})"

@@ -1,10 +1,10 @@
 """What commands print: one JSON document or a table on standard output, everything else on standard error."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -12,6 +12,9 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from bailiwick.cli.legible import legible, legible_json
+from bailiwick.cli.values import in_line, moment
+from bailiwick.kernel.terminals import harmless
 from bailiwick.storage.pages import Page
 
 STATE_STYLES = {
@@ -22,23 +25,19 @@ STATE_STYLES = {
 
 # Columns that are of no use when cut, and those that may take several lines.
 _WHOLE = frozenset({"id", "slug"})
-_WRAPPED = frozenset({"reason", "next step", "detail", ""})
+_WRAPPED = frozenset({"reason", "next step", "detail", "result", ""})
 _ID_CHARACTERS = 36
 # Wide enough that nothing is cut in a pipe, where lines have no width.
 _PIPE_COLUMNS = 240
-# What tells a terminal to do something: C0 but tab and line feed, delete, C1.
-_CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
-# Those of them that JSON leaves as they are.
-_ESCAPES = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
 class SafeConsole(Console):
-    """A console that keeps from the terminal the control characters in texts from outside, such as titles of issues."""
+    """A console that keeps from the terminal what texts from outside, such as titles of issues, would have it do."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Render without control characters; rich's own codes are styles and control segments, which stay."""
+        """Render without characters that do something; rich's own codes are styles and control segments, which stay."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=segment.text.translate(_CONTROLS))
+            yield segment if segment.control else segment._replace(text=harmless(segment.text))
 
 
 def screen() -> Console:
@@ -66,7 +65,7 @@ def print_json(value: object) -> None:
 def print_text(text: str) -> None:
     """Print a text as it is, for a file or a pipe; a terminal is spared the control characters in it."""
     ended = text if text.endswith("\n") else f"{text}\n"
-    sys.stdout.write(ended.translate(_CONTROLS) if sys.stdout.isatty() else ended)
+    sys.stdout.write(harmless(ended) if sys.stdout.isatty() else ended)
 
 
 def print_json_line(value: object) -> None:
@@ -107,6 +106,25 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     screen().print(table)
 
 
+def print_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Print what there is to say of one thing: a line for each name, without what is left open.
+
+    Documents are compact JSON. What is long is cut, and says so.
+    """
+    _print_lines([(name, value) for name, value in facts if value is not None and value not in ("", [], {}, ())])
+
+
+def print_document(title: str, document: object) -> None:
+    """Print a document under its title: a line for each of its names; what has no names on one line."""
+    if isinstance(document, Mapping) and document:
+        screen().print(Text(title, style="bold"))
+        # Nothing is left out: that a name stands for nothing can be the point of a document.
+        names = cast("Mapping[object, object]", document)
+        _print_lines([(str(name), value) for name, value in names.items()], margin="  ")
+    else:
+        screen().print(Text.assemble((title, "bold"), f"  {in_line(document)}"), soft_wrap=True)
+
+
 def print_more(page: Page[Any]) -> None:
     """Say how to see the rest of a listing, if there is one."""
     if page.next_cursor is not None:
@@ -138,10 +156,19 @@ def state_text(state: str) -> Text:
     return Text(state, style=STATE_STYLES.get(state, ""))
 
 
+def _print_lines(facts: Sequence[tuple[str, object]], *, margin: str = "") -> None:
+    width = max((len(name) for name, _ in facts), default=0) + 2
+    for name, value in facts:
+        line = Text(margin).append(f"{legible(name):<{width}}", style="dim")
+        screen().print(line.append_text(value if isinstance(value, Text) else Text(_fact(value))), soft_wrap=True)
+
+
+def _fact(value: object) -> str:
+    return f"{moment(value)} ({ago(value)})" if isinstance(value, datetime) else in_line(value)
+
+
 def _encoded(value: object, option: int = 0) -> bytes:
-    text = orjson.dumps(plain(value), default=str, option=option).decode()
-    # They stand within strings only, where an escape means the same.
-    return f"{text.translate(_ESCAPES)}\n".encode()
+    return f"{legible_json(orjson.dumps(plain(value), default=str, option=option).decode())}\n".encode()
 
 
 def _cell(value: object) -> Text | str:
@@ -149,5 +176,7 @@ def _cell(value: object) -> Text | str:
         return value
     if value is None:
         return "-"
-    # Text from outside is shown as it is, never read as markup.
-    return Text(ago(value) if isinstance(value, datetime) else str(value))
+    if isinstance(value, datetime):
+        return Text(ago(value))
+    # Text from outside is shown as it is, never read as markup; what is no text has one way to be written.
+    return Text(value if isinstance(value, str) else in_line(value))

@@ -14,6 +14,7 @@ from bailiwick.authority.policy.reading import read_cases, read_policy
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import note, print_json, print_more, print_table, print_text, screen
 from bailiwick.cli.session import operator, organization_of, with_installation
+from bailiwick.cli.values import moment
 from bailiwick.installation import Installation
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.kernel.ids import INSTALLATION
@@ -47,7 +48,7 @@ def show(
     if as_json:
         print_json(found)
         return
-    when = "" if found.put_at is None else f", put {found.put_at:%Y-%m-%d %H:%M} UTC"
+    when = "" if found.put_at is None else f", put {moment(found.put_at)}"
     note(f"version {found.version}{when} by {found.put_by_name}")
     print_text(found.source)
 

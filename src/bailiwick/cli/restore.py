@@ -11,6 +11,7 @@ import typer
 from bailiwick.cli.backup import ADMINISTRATOR, progress_bar
 from bailiwick.cli.output import note, print_json
 from bailiwick.cli.session import read_settings
+from bailiwick.cli.values import moment
 from bailiwick.extensions import find_extensions
 from bailiwick.installation import Settings
 from bailiwick.installation.master_key import master_key_source
@@ -88,7 +89,7 @@ def _tell(manifest: Manifest, target: str, into: Path | None, to_time: str | Non
         shown = manifest.model_dump(mode="json", include={"id", "kind", "made_at", "bailiwick", "includes_key"})
         print_json({"into": target, "to_time": to_time, "backup": shown})
         return
-    when = f"as it was at {to_time or f'{manifest.made_at:%Y-%m-%d %H:%M:%S} UTC'}"
+    when = f"as it was at {to_time or moment(manifest.made_at)}"
     if to_time == _LATEST:
         when = "as far as the archive goes"
     # Without the folder's name, `up` would start what the restore was made beside.

@@ -3,19 +3,21 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.markup import escape
 from rich.text import Text
 
 from bailiwick.audit.ed25519 import parse_public_key
+from bailiwick.cli.legible import legible
 from bailiwick.cli.options import HOME, AsJson, Org
 from bailiwick.cli.output import note, print_json, screen
 from bailiwick.cli.session import operator, with_organization
 from bailiwick.cli.stepping import step_through
+from bailiwick.cli.values import in_line, moment
 from bailiwick.cli.whole_file import PRIVATE, write_whole
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
@@ -104,8 +106,8 @@ def open_archive(
         step_through(moments, _heading(archive), show)
         return
     screen().print(_heading(archive))
-    for number, moment in enumerate(moments):
-        show(moment, number, len(moments))
+    for number, one in enumerate(moments):
+        show(one, number, len(moments))
 
 
 @app.command("test")
@@ -172,14 +174,16 @@ def present_code(installation: Installation) -> PresentCode:
     )  # fmt: skip
 
 
-def show(moment: Moment, number: int, count: int) -> None:
+def show(one: Moment, number: int, count: int) -> None:
     """Print one moment of a story."""
-    place = "" if moment.seq is None else f"step {moment.seq}: "
-    at = "" if moment.at is None else f"  [dim]{escape(str(moment.at))}[/]"
-    screen().print(f"[bold]{number + 1}/{count}  {place}{escape(moment.title)}[/]{at}")
-    for aspect, facts in moment.aspects():
+    place = "" if one.seq is None else f"step {one.seq}: "
+    at = "" if one.at is None else f"  [dim]{escape(_when(one.at))}[/]"
+    screen().print(f"[bold]{number + 1}/{count}  {place}{escape(legible(one.title))}[/]{at}")
+    for aspect, facts in one.aspects():
         for name, value in facts:
-            screen().print(Text.assemble((f"  {aspect:<9}", "cyan"), f"{name}: ", (_text(value), "dim")))
+            screen().print(
+                Text.assemble((f"  {aspect:<9}", "cyan"), f"{name}: ", (_text(value), "dim")), soft_wrap=True
+            )
 
 
 def _archives(path: Path) -> list[Path]:
@@ -245,4 +249,13 @@ def _hidden(hidden: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    # Whole: nobody who looks into a recording wants to look for the rest of it elsewhere.
+    return in_line(value, longest=None)
+
+
+def _when(text: str) -> str:
+    try:
+        return moment(datetime.fromisoformat(text))
+    except ValueError:
+        # An archive that is not signed can say what it likes.
+        return legible(text)

@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
-from bailiwick.cli.output import duration, note, print_json, print_more, print_table, state_text
+from bailiwick.cli.output import duration, note, print_facts, print_json, print_more, print_table, state_text
 from bailiwick.cli.session import operator, with_organization
 from bailiwick.cli.submit import read_payload
 from bailiwick.identity import Organization
@@ -59,9 +59,7 @@ def show(name: Name, org: Org = HOME, as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
     else:
-        print_table(
-            ("", ""), ((field, getattr(found, field)) for field in ScheduleRecord.__dataclass_fields__), empty=""
-        )
+        print_facts((field, getattr(found, field)) for field in ScheduleRecord.__dataclass_fields__)
 
 
 @app.command()

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.pretty import Pretty
 
 from bailiwick.cli.options import HOME, AsJson, Org
-from bailiwick.cli.output import note, print_json, screen
+from bailiwick.cli.output import note, print_document, print_json, screen
 from bailiwick.cli.session import operator, with_organization
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
@@ -68,7 +67,7 @@ def submit(
             note(f"the key {key!r} was used before; this is the task it made")
         if wait:
             note(f"{task.state}{f': {task.reason}' if task.reason else ''}")
-            screen().print(Pretty(task.result))
+            print_document("result", task.result)
     if wait and task.state is not TaskState.COMPLETED:
         raise typer.Exit(1)
 

@@ -4,15 +4,22 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Group
-from rich.pretty import Pretty
-from rich.table import Table
 from rich.text import Text
 
 from bailiwick.cli.bulk import Selection, change_tasks
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org, Yes
-from bailiwick.cli.output import ago, duration, print_json, print_more, print_table, screen, state_text
+from bailiwick.cli.output import (
+    duration,
+    print_document,
+    print_facts,
+    print_json,
+    print_more,
+    print_table,
+    screen,
+    state_text,
+)  # fmt: skip
 from bailiwick.cli.session import operator, with_organization
+from bailiwick.cli.values import amount, in_line
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.storage.pages import Page
@@ -81,7 +88,7 @@ def show(task_id: TaskId, org: Org = HOME, as_json: AsJson = False) -> None:
     if as_json:
         print_json({**asdict(task), "steps": [asdict(step) for step in steps]})
         return
-    screen().print(_shown(task, steps))
+    _show(task, steps)
 
 
 @app.command()
@@ -130,9 +137,7 @@ def fork(
     """Add a copy of a task that keeps the steps before one and does the rest anew."""
 
     async def make(installation: Installation, organization: Organization) -> str:
-        return await installation.control.fork(
-            organization.id, task_id, from_step=from_step, labels=operator().labels, actor=operator()
-        )
+        return await installation.control.fork(organization.id, task_id, from_step=from_step, actor=operator())
 
     forked = with_organization(org, make)
     if as_json:
@@ -141,9 +146,9 @@ def fork(
         screen().print(forked)
 
 
-def _took(task: TaskRecord) -> str:
+def _took(task: TaskRecord) -> str | None:
     if task.started_at is None or task.finished_at is None:
-        return "-"
+        return None
     return duration((task.finished_at - task.started_at).total_seconds())
 
 
@@ -152,39 +157,34 @@ def _reason(task: TaskRecord) -> str:
     return told.partition("\n")[0]
 
 
-def _shown(task: TaskRecord, steps: list[StepRecord]) -> Group:
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim")
-    facts.add_column(overflow="fold")
-    for name, value in (
-        ("id", task.id), ("kind", task.kind), ("priority", f"P{task.priority}"), ("made", ago(task.inserted_at)),
-        ("took", _took(task)), ("deadline", ago(task.deadline_at)), ("agent", task.agent_id or "-"),
-        ("chosen because", (task.choice or {}).get("reason", "-")), ("parent", task.parent_id or "-"),
-        ("cause", task.cause_id or "-"), ("waits for", _waits_for(task)), ("cost", f"{task.cost:g}"),
-        ("reason", task.reason or "-"), ("labels", ", ".join(task.result_labels or task.labels) or "-"),
-    ):  # fmt: skip
-        if value != "-":
-            facts.add_row(name, Text(str(value)))
-    facts.add_row("state", state_text(task.state))
-    parts: list[object] = [facts, Text("\npayload", style="bold"), Pretty(task.payload, max_string=200, max_length=20)]
+def _show(task: TaskRecord, steps: list[StepRecord]) -> None:
+    print_facts(
+        (
+            ("id", task.id), ("kind", task.kind), ("state", state_text(task.state)), ("priority", f"P{task.priority}"),
+            ("made", task.inserted_at), ("took", _took(task)), ("deadline", task.deadline_at),
+            ("agent", task.agent_id), ("chosen because", (task.choice or {}).get("reason")),
+            ("parent", task.parent_id), ("cause", task.cause_id), ("waits for", _waits_for(task)),
+            ("cost", amount(task.cost)), ("reason", task.reason),
+            ("labels", ", ".join(task.result_labels or task.labels)),
+        )
+    )  # fmt: skip
+    print_document("\npayload", task.payload)
     if steps:
-        parts += [Text("\nsteps", style="bold"), _step_table(steps)]
+        print_table(
+            (">step", "kind", "name", ">took", "result"),
+            ((step.seq, step.kind, step.name, _step_took(step), in_line(step.result)) for step in steps),
+            empty="", title="\nsteps",
+        )  # fmt: skip
     for error in task.errors:
-        parts.append(Text(f"\nattempt {error.get('attempt', '?')} failed: {error.get('message', '')}", style="red"))
+        told = f"\nattempt {error.get('attempt', '?')} failed: {error.get('message', '')}"
+        screen().print(Text(told, style="red"), soft_wrap=True)
     if task.result is not None:
-        parts += [Text("\nresult", style="bold"), Pretty(task.result, max_string=200, max_length=20)]
-    return Group(*parts)  # pyright: ignore[reportArgumentType] - all of them are renderable
+        print_document("\nresult", task.result)
 
 
-def _waits_for(task: TaskRecord) -> str:
-    return f"{task.wait_event} about {task.wait_key}" if task.wait_event else "-"
+def _waits_for(task: TaskRecord) -> str | None:
+    return f"{task.wait_event} about {task.wait_key}" if task.wait_event else None
 
 
-def _step_table(steps: list[StepRecord]) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("", "kind", "name", "took", "result"):
-        table.add_column(name, overflow="ellipsis", no_wrap=True)
-    for step in steps:
-        took = "open" if step.finished_at is None else duration((step.milliseconds or 0) / 1000)
-        table.add_row(str(step.seq), step.kind, Text(step.name), took, Text(str(step.result)))
-    return table
+def _step_took(step: StepRecord) -> str:
+    return "open" if step.finished_at is None else duration((step.milliseconds or 0) / 1000)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from bailiwick.cli.options import AsJson
-from bailiwick.cli.output import print_json, print_table
+from bailiwick.cli.output import print_document, print_facts, print_json, print_table
 from bailiwick.cli.session import with_installation
 from bailiwick.effects.registry import ToolView, view_of
 from bailiwick.installation import Installation
@@ -34,5 +34,6 @@ def tools(
             empty="no tools; extensions bring them",
         )
     else:
-        fields = ((field, getattr(found[0], field)) for field in ToolView.__dataclass_fields__)
-        print_table(("", ""), fields, empty="")
+        tool = found[0]
+        print_facts((field, getattr(tool, field)) for field in ToolView.__dataclass_fields__ if field != "arguments")
+        print_document("\narguments", tool.arguments.get("properties", {}))

@@ -10,6 +10,7 @@ from rich.tree import Tree
 from bailiwick.cli.options import HOME, AsJson, Org
 from bailiwick.cli.output import STATE_STYLES, duration, note, print_json, screen
 from bailiwick.cli.session import with_organization
+from bailiwick.cli.values import moment
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.installation.tracing import Trace, TracedEvent, TracedStep, TracedTask, Tracer
@@ -73,7 +74,7 @@ def _label(node: TracedEvent | TracedTask, about: str) -> Text:
         label.append(f"  {node.key}" if node.key else "", style="")
         label.append(f"  {_excerpt(node.payload)}", style="dim")
         _mark_labels(label, node.labels)
-        return label.append(f"  {node.recorded_at:%H:%M:%S}{mark}", style="dim")
+        return label.append(f"  {moment(node.recorded_at)}{mark}", style="dim")
     label = Text.assemble(("▶ ", "cyan"), (node.kind, "bold"), "  ", (node.state, STATE_STYLES.get(node.state, "")))
     if node.agent is not None:
         label.append(f"  {node.agent}", style="bold cyan")

@@ -8,6 +8,7 @@ from rich.text import Text
 from bailiwick.cli.options import HOME, AsJson, Org
 from bailiwick.cli.output import note, print_json, screen
 from bailiwick.cli.session import with_organization
+from bailiwick.cli.values import in_line, moment
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.installation.explaining import Explainer
@@ -61,6 +62,8 @@ def _show(chain: Chain) -> None:
         text = Text("  " * line.depth)
         text.append(line.label, style=_STYLES.get(line.label, "dim"))
         text.append(f"  {line.text}" if line.label and line.text else line.text)
+        if line.document is not None:
+            text.append(f" {in_line(line.document)}")
         if line.at is not None:
-            text.append(f"  {line.at:%Y-%m-%d %H:%M:%S}", style="dim")
+            text.append(f"  {moment(line.at)}", style="dim")
         screen().print(text, soft_wrap=True)

@@ -111,12 +111,13 @@ class Explanation:
 
 @dataclass(slots=True)
 class Line:
-    """A line for people: how deep it stands, what it is, and what it says."""
+    """A line for people: how deep it stands, what it is, what it says, and the document it ends with."""
 
     depth: int
     label: str
     text: str
     at: datetime | None = field(default=None)
+    document: object = None
 
 
 def lines_of(chain: Chain) -> Iterator[Line]:
@@ -155,7 +156,7 @@ def _proposal_lines(proposal: ExplainedProposal, depth: int) -> Iterator[Line]:
     for move in proposal.moves:
         yield Line(depth + 1, move["state"], move["note"] or "", move["at"])
     for seen in effect["evidence"] if effect is not None else ():
-        yield Line(depth + 1, "seen afterwards", f"{seen.get('outcome')}: {seen.get('evidence')}")
+        yield Line(depth + 1, "seen afterwards", f"{seen.get('outcome')}:", document=seen.get("evidence"))
     for outcome in proposal.outcomes:
         yield _outcome_line(outcome, depth + 1)
 

@@ -7,10 +7,9 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from bailiwick.kernel.terminals import harmless
 from bailiwick.telemetry.redacting import redact
 
-# What tells a terminal to do something: C0 but tab and line feed, delete, C1.
-_CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
 # What these tell below a warning is of use to nobody who runs the platform.
 _CHATTY = ("httpx", "httpcore", "hishel", "asyncio", "alembic", "psycopg.pool", "uvicorn.access", "uvicorn.error")
 
@@ -63,8 +62,8 @@ def configure_logs(level: str = "info", *, stream: TextIO | None = None) -> None
 
 
 def hide_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Keep from a terminal the control characters in texts from outside; what is no text is escaped anyway."""
-    return {name: value.translate(_CONTROLS) if isinstance(value, str) else value for name, value in event.items()}
+    """Keep from a terminal what texts from outside would have it do; what is no text is escaped anyway."""
+    return {name: harmless(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

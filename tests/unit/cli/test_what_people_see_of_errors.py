@@ -114,3 +114,13 @@ def test_a_repository_is_written_as_owner_and_name(capsys):
 def test_a_key_is_for_one_organization_or_for_everything(capsys):
     assert main(["keys", "create", "mine"]) == 2
     assert "--admin" in capsys.readouterr().err
+
+
+def test_what_an_outsider_wrote_does_nothing_to_the_terminal_within_an_error(capsys, monkeypatch):
+    def fail(*_: object) -> None:
+        raise NotFoundError("the forge said: \x1b]0;pwn\x07\x9b2J\u202egone")
+
+    monkeypatch.setattr(submit, "with_organization", fail)
+
+    assert submit_with("{}") == 1
+    assert capsys.readouterr().err == "Error: the forge said: ]0;pwn2Jgone\n"
