@@ -72,7 +72,9 @@ class GitHubDouble(Forge):
             return Answer(403, {"message": "API rate limit exceeded for user ID 5."}, self._limits())
         path = urlsplit(target).path.removeprefix("/api/v3").strip("/")
         known = ["repos", *self.repository.split("/"), "issues"]
-        if path.split("/") == known or (method == "GET" and path.endswith("/comments") and self._has(path)):
+        if path.split("/") == known or (
+            method == "GET" and path.endswith(("/comments", "/events")) and self._has(path)
+        ):
             return self._listing(target, headers)
         reply = self.respond(method, path, json.loads(body) if body else None)
         if method != "GET" and self.lost_answers:
@@ -93,7 +95,10 @@ class GitHubDouble(Forge):
         parts = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         path = parts.path.strip("/").split("/")
-        items = self.comments.get(int(path[-2]), []) if path[-1] == "comments" else self._matching(query)
+        if path[-1] in ("comments", "events"):
+            items = {"comments": self.comments, "events": self.events}[path[-1]].get(int(path[-2]), [])
+        else:
+            items = self._matching(query)
         size, page = int(query.get("per_page", "30")), int(query.get("page", "1"))
         shown = items[(page - 1) * size : page * size]
         etag = f'W/"{hashlib.sha256(json.dumps(shown).encode()).hexdigest()}"'

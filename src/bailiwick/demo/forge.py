@@ -1,7 +1,7 @@
 """A forge for the demo that stands in for GitHub: issues, comments and labels of one repository, in GitHub's shapes.
 
 Paths, documents and status codes are those of GitHub's REST API (issues,
-issue comments, labels of issues); who speaks to it is the ordinary connector.
+issue comments, labels and events of issues); who speaks to it is the ordinary connector.
 """
 
 import json
@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 Issue = dict[str, Any]
 Comment = dict[str, Any]
+Event = dict[str, Any]
 
 _NOT_FOUND = {"message": "Not Found", "documentation_url": "https://docs.github.com/rest"}
 _ISSUE_SEGMENTS = 5
@@ -39,6 +40,8 @@ class Forge:
     url: str = ""
     issues: dict[int, Issue] = field(default_factory=dict[int, Issue])
     comments: dict[int, list[Comment]] = field(default_factory=dict[int, list[Comment]])
+    # Who did what to each issue, oldest first.
+    events: dict[int, list[Event]] = field(default_factory=dict[int, list[Event]])
     author: str = "bailiwick[bot]"
     clock: Callable[[], datetime] = _now
 
@@ -71,6 +74,8 @@ class Forge:
     def respond(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> Reply:
         """Answer a request that writes, or reads one thing; a path it does not have is 404."""
         parts = [unquote(part) for part in path.strip("/").split("/")]
+        if (method, parts) == ("GET", ["user"]):
+            return self._whoami()
         if parts[:4] != ["repos", *self.repository.split("/"), "issues"] or len(parts) < _ISSUE_SEGMENTS:
             return Reply(404, _NOT_FOUND)
         if parts[4] == "comments":
@@ -78,6 +83,39 @@ class Forge:
         if not parts[4].isdecimal() or int(parts[4]) not in self.issues:
             return Reply(404, _NOT_FOUND)
         return self._one_issue(method, int(parts[4]), parts[5:], document or {})
+
+    def by_hand(self, login: str, method: str, path: str, document: Mapping[str, Any] | None = None) -> Reply:
+        """Answer a request that somebody else makes: in a browser, or with a program of theirs."""
+        own, self.author = self.author, login
+        try:
+            return self.respond(method, path, document)
+        finally:
+            self.author = own
+
+    @property
+    def _is_app(self) -> bool:
+        return self.author.endswith("[bot]")
+
+    def _whoami(self) -> Reply:
+        # An app's token is nobody's account.
+        if self._is_app:
+            return Reply(403, {"message": "Resource not accessible by integration"})
+        return Reply(200, {"login": self.author, "type": "User"})
+
+    def _note(self, number: int, event: str, **what: Any) -> None:
+        """Log what was done, as GitHub does."""
+        app = {"slug": self.author.removesuffix("[bot]")} if self._is_app else None
+        self.events.setdefault(number, []).append(
+            {
+                "id": sum(map(len, self.events.values())) + 1,
+                "actor": {"login": self.author, "type": "Bot" if self._is_app else "User"},
+                "event": event,
+                "commit_id": None,
+                "created_at": self._moment(),
+                "performed_via_github_app": app,
+                **what,
+            }
+        )
 
     def _one_issue(self, method: str, number: int, rest: list[str], document: Mapping[str, Any]) -> Reply:
         reply = Reply(404, _NOT_FOUND)
@@ -88,6 +126,10 @@ class Forge:
                 reply = self._change(number, document)
             case "GET", ["comments"]:
                 reply = Reply(200, self.comments.get(number, []))
+            case "GET", ["events"]:
+                reply = Reply(200, self.events.get(number, []))
+            case "POST", ["assignees"]:
+                reply = self._assign(number, [str(name) for name in document["assignees"]])
             case "POST", ["comments"]:
                 reply = self._comment(number, str(document["body"]))
             case "POST", ["labels"]:
@@ -104,8 +146,18 @@ class Forge:
         if state != issue["state"]:
             closed_at = self._moment() if state == "closed" else None
             issue |= {"state": state, "state_reason": document.get("state_reason"), "closed_at": closed_at}
+            event = "closed" if state == "closed" else "reopened"
+            self._note(number, event, state_reason=document.get("state_reason") if state == "closed" else None)
             self._touch(number)
         return Reply(200, issue)
+
+    def _assign(self, number: int, logins: list[str]) -> Reply:
+        issue = self.issues[number]
+        for login in logins:
+            issue["assignees"].append({"login": login})
+            self._note(number, "assigned", assignee={"login": login})
+        self._touch(number)
+        return Reply(201, issue)
 
     def _comment(self, number: int, body: str) -> Reply:
         known = [int(comment["id"]) for comments in self.comments.values() for comment in comments]
@@ -143,6 +195,8 @@ class Forge:
         there = {str(label["name"]).casefold() for label in labels}
         added = [name for name in dict.fromkeys(names) if name.casefold() not in there]
         labels += [{"id": len(labels) + place, "name": name} for place, name in enumerate(added)]
+        for name in added:
+            self._note(number, "labeled", label={"name": name})
         if added:
             self._touch(number)
         return Reply(200, labels)
@@ -153,6 +207,7 @@ class Forge:
         if found is None:
             return Reply(404, {"message": "Label does not exist"})
         labels.remove(found)
+        self._note(number, "unlabeled", label={"name": str(found["name"])})
         self._touch(number)
         return Reply(200, labels)
 
@@ -168,10 +223,11 @@ class Forge:
 
     def to_json(self) -> str:
         """Return what stands in the repository, to be kept between two demos."""
-        return json.dumps({"issues": list(self.issues.values()), "comments": self.comments})
+        return json.dumps({"issues": list(self.issues.values()), "comments": self.comments, "events": self.events})
 
     def restore(self, text: str) -> None:
         """Put back what `to_json` returned."""
         kept = json.loads(text)
         self.issues = {issue["number"]: issue for issue in kept["issues"]}
         self.comments = {int(number): comments for number, comments in kept["comments"].items()}
+        self.events = {int(number): events for number, events in kept["events"].items()}

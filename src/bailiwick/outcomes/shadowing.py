@@ -5,20 +5,27 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+import structlog
+
 from bailiwick.audit.canonical import canonical
 from bailiwick.authority.autonomy import Autonomy
 from bailiwick.authority.model import EffectClass
 from bailiwick.effects.registry import ToolRegistry
+from bailiwick.effects.rewinding import KIND as REWIND
 from bailiwick.kernel.clock import Clock, SystemClock
 from bailiwick.kernel.documents import encode
-from bailiwick.kernel.errors import BailiwickError, ConflictError
+from bailiwick.kernel.errors import BailiwickError, ConflictError, DatabaseUnavailableError
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
 from bailiwick.telemetry.redacting import redacted_json
 
-Result = Literal["agreed", "differed", "none"]
+log = structlog.get_logger(__name__)
+
+Result = Literal["agreed", "differed", "none", "unknown"]
 
 _AT_ONCE = 200
+_GIVEN_UP_AFTER = timedelta(days=7)
+"""So long it is asked again where somebody who can tell what people did is away."""
 
 _WAITING = """
 select e.id as effect_id, e.organization_id, e.agent_id, e.effect_class, e.tool, e.arguments, e.target,
@@ -30,14 +37,22 @@ where e.organization_id = %(org)s and e.state = 'declined' and e.agent_id is not
   and not exists (select from shadow_comparisons c where c.effect_id = e.id)
 order by e.id limit %(limit)s"""
 
-# By people: of work that no agent does, or that a person asked for in person.
+# In person means logged in, or at the command line of the machine; a key or another agent is a program. What an agent
+# proposed is its deed, whoever asked for its work or said yes. So what is left is what people take back.
 _BY_PEOPLE = """
-select id, tool, arguments, ended_at from effects
-where organization_id = %(org)s and target = %(target)s and id <> %(effect)s
-  and proposed_at > %(since)s and proposed_at <= %(until)s
-  and state in ('applied', 'verified', 'refuted', 'unverifiable')
-  and (agent_id is null or exists (select from unnest(labels) as l where l like 'by:user:%%'))
-order by id limit 50"""
+select e.id, e.tool, e.arguments, e.ended_at from effects e
+where e.organization_id = %(org)s and e.target = %(target)s and e.id <> %(effect)s
+  and e.proposed_at > %(since)s and e.proposed_at <= %(until)s
+  and e.state in ('applied', 'verified', 'refuted', 'unverifiable')
+  and e.reverts is not null
+  and exists (
+    select from (
+        select kind, labels from tasks where organization_id = %(org)s and id = e.task_id
+        union all
+        select kind, labels from finished_tasks where organization_id = %(org)s and id = e.task_id) as t
+    where t.kind = %(rewind)s
+      and exists (select from unnest(t.labels) as l where l like 'by:user:%%' or l like 'by:system:account:%%'))
+order by e.id limit 50"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +75,7 @@ class ShadowAct:
 class Counterpart:
     """One thing that people did to the same target: where that is written, when, and which tool call it amounts to.
 
-    ``tool`` is None where it amounts to none that is known.
+    ``tool`` is None where it amounts to none that could be compared: it is shown and teaches nothing.
     """
 
     source: str
@@ -70,7 +85,9 @@ class Counterpart:
 
 
 Watch = Callable[[ShadowAct], Awaitable[Sequence[Counterpart]]]
-"""Given what an agent would have done, returns what people did to the same target in that time."""
+"""Given what an agent would have done, returns what people did to the same target in that time, with their own hands.
+
+It raises a retryable error where asking again may help; where nobody can tell, another."""
 
 
 class ShadowRegistry:
@@ -95,7 +112,7 @@ class ShadowRegistry:
 
 
 class EffectsOfPeople:
-    """Tells what people did through the platform itself: effects that no agent chose to propose."""
+    """Tells what people did through the platform in person: what they took back by a rewind they asked for."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -105,7 +122,7 @@ class EffectsOfPeople:
         rows = await self._database.fetch_all(
             _BY_PEOPLE,
             {"org": act.organization_id, "target": act.target, "effect": act.effect_id,
-             "since": act.since, "until": act.until},
+             "since": act.since, "until": act.until, "rewind": REWIND},
             organization_id=act.organization_id,
         )  # fmt: skip
         return [Counterpart(f"effect:{row['id']}", row["ended_at"], row["tool"], row["arguments"]) for row in rows]
@@ -132,7 +149,8 @@ class ShadowComparing:
     async def compare_due(self, organization_id: str) -> dict[Result, int]:
         """Compare what is due, at most 200 at a time, each in a transaction of its own; return how many came out how.
 
-        Safe to stop anywhere and to do twice at once: a comparison is written once.
+        Where somebody who can tell is away it is asked again for a week, then the result is unknown. Safe to stop
+        anywhere and to do twice at once: a comparison is written once.
         """
         rules = await self._autonomy.rules(organization_id)
         window = timedelta(hours=rules.shadow_hours)
@@ -141,22 +159,40 @@ class ShadowComparing:
             {"org": organization_id, "before": self._clock.now() - window, "limit": _AT_ONCE},
             organization_id=organization_id,
         )
-        results: dict[Result, int] = {"agreed": 0, "differed": 0, "none": 0}
+        results: dict[Result, int] = {"agreed": 0, "differed": 0, "none": 0, "unknown": 0}
         for row in rows:
             act = ShadowAct(**row, until=row["since"] + window)
-            result, seen = await self.compare(act)
+            result, seen = await self._result(act)
+            if result is None:
+                continue
             async with self._database.transaction(organization_id) as connection:
                 results[result] += await self._write(act, result, seen, connection)
         return results
 
     async def compare(self, act: ShadowAct) -> tuple[Result, list[Counterpart]]:
-        """Return how an act compares with what people did, and that: the same call agrees, another differs."""
+        """Return how an act compares with what people did, and that: the same call agrees, another differs.
+
+        Raises:
+            BailiwickError: somebody who should tell what people did cannot.
+        """
         seen = [counterpart for watch in self._watches.all() for counterpart in await watch(act)]
-        if not seen:
-            return "none", []
-        wanted = self._call(act.tool, act.arguments)
-        agreed = any(one.tool is not None and self._call(one.tool, one.arguments or {}) == wanted for one in seen)
-        return ("agreed" if agreed else "differed"), seen
+        calls = [self._call(one.tool, one.arguments or {}) for one in seen if one.tool is not None]
+        if not calls:
+            return "none", seen
+        return ("agreed" if self._call(act.tool, act.arguments) in calls else "differed"), seen
+
+    async def _result(self, act: ShadowAct) -> tuple[Result | None, list[Counterpart]]:
+        """Compare; None where it is to be asked again, unknown with what is missing where nobody can tell."""
+        try:
+            return await self.compare(act)
+        except DatabaseUnavailableError:
+            raise
+        except BailiwickError as error:
+            if error.retryable and self._clock.now() < act.until + _GIVEN_UP_AFTER:
+                log.warning("shadow comparison put off", effect_id=act.effect_id, error=str(error))
+                return None, []
+            missing = f"cannot determine what people did: {error}"
+            return "unknown", [Counterpart(missing, self._clock.now(), None)]
 
     def _call(self, tool: str, arguments: Mapping[str, Any]) -> tuple[str, bytes]:
         """Return a call in a form that is equal for equal calls: as the tool's own schema understands it."""
@@ -176,7 +212,7 @@ class ShadowComparing:
              self._clock.now()),
         )  # fmt: skip
         is_new = cursor.rowcount == 1
-        if is_new and result != "none":
+        if is_new and result in ("agreed", "differed"):
             await self._autonomy.record_comparison(
                 act.organization_id, act.agent_id, act.effect_class, result,
                 effect_id=act.effect_id, is_irreversible=not act.is_reversible, connection=connection,

@@ -12,7 +12,9 @@ from bailiwick.connectors import facts
 from bailiwick.connectors.issues import IssueRecord
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
+from bailiwick.kernel.clock import ManualClock
 from bailiwick.outcomes import Expected
+from bailiwick.outcomes.shadowing import ShadowComparing
 from bailiwick.packs.operations.reopening import NotReopened, SettledIssue
 from tests.integration.operations.conftest import Office, settings_of
 from tests.support.github_double import TOKEN, GitHubDouble, running_github_double
@@ -179,6 +181,88 @@ class TestNotReopened:
         async with shop.installation.run_worker():
             await shop.idle()
         assert (await look(shop, issue.key))[0] == "did_not"
+
+
+class TestShadow:
+    """An agent that only watches is compared with what people did at GitHub with their own hands."""
+
+    @pytest.fixture
+    async def wanted(self, shop: Office, github: GitHubDouble) -> list[str]:
+        """The labels that an agent which only watches would have given; an hour has passed since."""
+        for agent in (await shop.installation.directory.list(shop.organization.id, limit=100)).items:
+            await shop.installation.autonomy.set_level(
+                shop.organization.id, agent.id, "write", 1, actor=PERSON, reason="it shall watch"
+            )
+        effect = (await settled(shop, arrived(github)))["github.add_labels"]
+        assert effect["state"] == "declined"
+        assert labels_at(github) == set(LABELS)
+        github.now += timedelta(hours=1)
+        return list(effect["arguments"]["labels"])
+
+    async def compared(self, shop: Office) -> tuple[str, list[dict[str, Any]]]:
+        """Compare once people had their time; return the result and what was seen of them."""
+        installation = shop.installation
+        clock = ManualClock(datetime.now(UTC) + timedelta(hours=80))
+        comparing = ShadowComparing(
+            installation.database, installation.autonomy, installation.registry.tools, installation.registry.shadows,
+            clock=clock,
+        )  # fmt: skip
+        await comparing.compare_due(shop.organization.id)
+        row = await installation.database.fetch_one(
+            "select c.result, c.counterparts from shadow_comparisons c join effects e on e.id = c.effect_id "
+            "where e.tool = 'github.add_labels'",
+            organization_id=shop.organization.id,
+        )
+        assert row is not None
+        return row["result"], row["counterparts"]
+
+    def labelled(self, github: GitHubDouble, by: str, *labels: str) -> None:
+        """Have somebody put labels on the issue, one at a time."""
+        for label in labels:
+            path = "/repos/acme/shop/issues/7/labels"
+            assert github.by_hand(by, "POST", path, {"labels": [label]}).status == 200
+
+    async def test_labels_that_a_person_gave_agree(self, shop: Office, github: GitHubDouble, wanted: list[str]) -> None:
+        self.labelled(github, "maria", *[label.upper() for label in reversed(wanted)])
+        result, (seen,) = await self.compared(shop)
+        assert (result, seen["tool"], seen["arguments"]["labels"]) == ("agreed", "github.add_labels", wanted)
+
+    async def test_other_labels_differ(self, shop: Office, github: GitHubDouble, wanted: list[str]) -> None:
+        self.labelled(github, "maria", *wanted, "wontfix")
+        assert (await self.compared(shop))[0] == "differed"
+
+    @pytest.mark.parametrize("by", ["triage[bot]", "bailiwick[bot]"])
+    async def test_bots_and_our_own_app_are_no_people(
+        self, shop: Office, github: GitHubDouble, wanted: list[str], by: str
+    ) -> None:
+        self.labelled(github, by, *wanted)
+        assert await self.compared(shop) == ("none", [])
+
+    async def test_what_was_done_with_our_own_token_is_no_persons_deed(
+        self, shop: Office, github: GitHubDouble, wanted: list[str]
+    ) -> None:
+        github.author = "acme-robot"
+        self.labelled(github, "acme-robot", *wanted)
+        assert await self.compared(shop) == ("none", [])
+
+    async def test_closing_and_assigning_say_nothing_of_labels_and_are_shown(
+        self, shop: Office, github: GitHubDouble, wanted: list[str]
+    ) -> None:
+        assert wanted
+        github.by_hand("maria", "POST", "/repos/acme/shop/issues/7/assignees", {"assignees": ["ali"]})
+        github.by_hand("maria", "PATCH", "/repos/acme/shop/issues/7", {"state": "closed", "state_reason": "completed"})
+        result, seen = await self.compared(shop)
+        assert (result, [one["tool"] for one in seen]) == ("none", [None, None])
+        assert [one["source"].split(" at ")[0] for one in seen] == ["assigned", "closed"]
+
+    async def test_without_the_repository_nobody_can_tell(
+        self, shop: Office, github: GitHubDouble, wanted: list[str]
+    ) -> None:
+        self.labelled(github, "maria", *wanted)
+        await shop.installation.connections.remove(shop.organization.id, "acme/shop")
+        result, (seen,) = await self.compared(shop)
+        assert result == "unknown"
+        assert "bailiwick connect github acme/shop" in seen["source"]
 
 
 async def polled(installation: Installation, organization: Organization) -> None:

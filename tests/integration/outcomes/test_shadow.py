@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from bailiwick.authority.autonomy import AutonomyRules
+from bailiwick.kernel.errors import BailiwickError, NotFoundError, UnavailableError
+from bailiwick.kernel.ids import new_id
 from bailiwick.outcomes.shadowing import Counterpart, EffectsOfPeople, ShadowAct, ShadowComparing, ShadowRegistry
 from tests.integration.outcomes.conftest import ExpectingEngine
 from tests.support.acting import PERSON
@@ -55,10 +57,24 @@ async def watching(engine: ExpectingEngine) -> Watching:
     return Watching(engine)
 
 
-def person_did(engine: ExpectingEngine, text: str, **fields: Any) -> str:
-    """Have a person append a line through the platform."""
+def did(engine: ExpectingEngine, text: str, **fields: Any) -> str:
+    """Have a line appended through the platform."""
     given = {"tool": "folder.append", "arguments": f'{{"text": "{text}", "name": "file"}}', "target": "file:file"}
     return put_effect(engine.login_url, org=engine.organization_id, **{**given, **fields})
+
+
+async def person_did(engine: ExpectingEngine, text: str, *, by: str = "by:user:ada", **fields: Any) -> str:
+    """Have a person take something back through the platform, which appends a line."""
+    task, reverted = new_id(), did(engine, text, target="file:elsewhere")
+    effect_id = did(engine, text, task=task, agent=new_id(), **fields)
+    await engine.inspector.execute("update effects set reverts = %s where id = %s", (reverted, effect_id))
+    await engine.inspector.execute(
+        "insert into finished_tasks (id, organization_id, kind, state, priority, lane, payload, labels, fence, "
+        "failures, recoveries, errors, cost, inserted_at) values "
+        "(%s, %s, 'run.rewind', 'completed', 1, '', '{}', %s, 1, 0, 0, '[]', 0, now())",
+        (task, engine.organization_id, [by]),
+    )
+    return effect_id
 
 
 async def test_an_agent_that_watches_does_nothing_and_what_it_would_have_done_is_kept(watching: Watching) -> None:
@@ -78,7 +94,7 @@ async def test_the_same_call_agrees_another_differs_and_silence_teaches_nothing(
     watching: Watching, text: str, target: str, result: str
 ) -> None:
     effect_id = await watching.would_append()
-    by = person_did(watching.engine, text, target=target)
+    by = await person_did(watching.engine, text, target=target)
     assert await watching.compared() == {result: 1}
     assert await watching.learned() == ([] if result == "none" else [result])
     row = await watching.engine.inspector.fetch_one("select * from shadow_comparisons")
@@ -90,16 +106,73 @@ async def test_the_same_call_agrees_another_differs_and_silence_teaches_nothing(
 async def test_people_have_their_time_and_a_comparison_is_made_once(watching: Watching) -> None:
     await watching.would_append()
     assert await watching.compared(after_hours=HOURS - 1) == {}
-    person_did(watching.engine, "hello")
+    await person_did(watching.engine, "hello")
     assert await watching.compared(after_hours=2) == {"agreed": 1}
     assert await watching.compared() == {}
     assert await watching.learned() == ["agreed"]
 
 
-async def test_what_agents_did_is_no_counterpart(watching: Watching) -> None:
+@pytest.mark.parametrize("asked_by", [[], ["by:user:ada"], ["by:key:script"]])
+async def test_what_an_agent_did_is_no_persons_deed_whoever_asked_for_it(
+    watching: Watching, asked_by: list[str]
+) -> None:
     await watching.would_append()
-    person_did(watching.engine, "hello", agent=watching.engine.agent_id)
+    effect_id = did(watching.engine, "hello", agent=new_id())
+    await watching.engine.inspector.execute("update effects set labels = %s where id = %s", (asked_by, effect_id))
     assert await watching.compared() == {"none": 1}
+    assert await watching.learned() == []
+
+
+@pytest.mark.parametrize(
+    ("by", "result"),
+    [("by:user:ada", "agreed"), ("by:system:account:root", "agreed"), ("by:key:script", "none"),
+     ("by:service:1", "none"), ("by:agent:1", "none")],
+)  # fmt: skip
+async def test_what_is_taken_back_is_a_persons_deed_where_a_person_asked_for_it_in_person(
+    watching: Watching, by: str, result: str
+) -> None:
+    await watching.would_append()
+    await person_did(watching.engine, "hello", by=by)
+    assert await watching.compared() == {result: 1}
+
+
+async def test_a_deed_that_amounts_to_no_known_call_is_shown_and_teaches_nothing(watching: Watching) -> None:
+    async def assigned(act: ShadowAct) -> Sequence[Counterpart]:
+        return [Counterpart("an assignment", act.since, None)]
+
+    watching.watches.register("a pack", assigned)
+    await watching.would_append()
+    assert await watching.compared() == {"none": 1}
+    assert await watching.learned() == []
+    row = await watching.engine.inspector.fetch_one("select counterparts from shadow_comparisons")
+    assert row is not None
+    assert [one["source"] for one in row["counterparts"]] == ["an assignment"]
+
+
+@pytest.mark.parametrize("fault", [UnavailableError("asleep"), NotFoundError("no such place")])
+async def test_where_nobody_can_tell_what_people_did_the_result_is_unknown_and_others_are_compared(
+    watching: Watching, fault: BailiwickError
+) -> None:
+    first = await watching.would_append()
+
+    async def away(act: ShadowAct) -> Sequence[Counterpart]:
+        if act.effect_id == first:
+            raise fault
+        return []
+
+    watching.watches.register("a pack", away)
+    await watching.would_append()
+    # What may pass is asked again, for a week.
+    assert await watching.compared() == ({"none": 1} if fault.retryable else {"unknown": 1, "none": 1})
+    assert await watching.compared(after_hours=8 * 24) == ({"unknown": 1} if fault.retryable else {})
+    row = await watching.engine.inspector.fetch_one(
+        "select result, counterparts from shadow_comparisons where effect_id = %s", (first,)
+    )
+    assert row is not None
+    assert (row["result"], row["counterparts"][0]["source"]) == (
+        "unknown", f"cannot determine what people did: {fault}",
+    )  # fmt: skip
+    assert await watching.learned() == []
 
 
 async def test_a_pack_can_tell_what_people_did_outside(watching: Watching) -> None:

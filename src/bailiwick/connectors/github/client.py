@@ -199,6 +199,21 @@ class GitHubClient:
         """
         return _document(await self._send("GET", _issue(repository, number)))
 
+    async def issue_events(self, repository: str, number: int) -> list[dict[str, Any]]:
+        """Return what was done to an issue, oldest first, as GitHub's log of events tells it: by whom, when, what.
+
+        Raises:
+            ConnectorNotFoundError: there is no such issue, or the token may not see it.
+        """
+        return [event async for event in self._all(_issue(repository, number) + "/events", None)]
+
+    async def login(self) -> str | None:
+        """Return whose token this is; None where it is an app's, which is no account."""
+        try:
+            return str(_document(await self._send("GET", "/user"))["login"])
+        except ConnectorRefusedError:
+            return None
+
     async def set_state(
         self, repository: str, number: int, state: Literal["open", "closed"], reason: StateReason
     ) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from bailiwick import __version__
 from bailiwick.agents import NewAgent
+from bailiwick.connectors.github.access import GitHubAccess
+from bailiwick.connectors.github.deeds import IssueDeeds
 from bailiwick.connectors.github.label_names import GIVEN_LABELS
 from bailiwick.connectors.issues import ISSUES, IssueRecord
 from bailiwick.connectors.meters import METERS
@@ -14,6 +16,7 @@ from bailiwick.kernel.loading import load
 from bailiwick.packs.operations.agents import AGENT_CLASSES, WORKING_DEPARTMENTS, WORKROOM
 from bailiwick.packs.operations.dispatch import Dispatch
 from bailiwick.packs.operations.event_types import EVENT_TYPES, IssueSettled
+from bailiwick.packs.operations.hands import HandsOnIssues
 from bailiwick.packs.operations.history import IssueHistory
 from bailiwick.packs.operations.issue_text import stem
 from bailiwick.packs.operations.label_list import GIVEN
@@ -80,6 +83,9 @@ class OperationsExtension:
         GIVEN_LABELS.declare(GIVEN)
         registrar.check(NotReopened(registrar.kernel.database).check())
         registrar.task_kind(ProposalRun(registrar.kernel.effects).kind())
+        kernel = registrar.kernel
+        access = GitHubAccess(kernel.connections, kernel.limits, allow=kernel.outbound)
+        registrar.counterparts("people at GitHub", HandsOnIssues(IssueDeeds(access)).watch)
         _register_issues(registrar)
         _register_routine(registrar)
         for module in HEAVY_MODULES:

@@ -107,8 +107,8 @@ create table shadow_comparisons (
     organization_id uuid not null,
     agent_id uuid not null,
     effect_class text not null,
-    result text not null check (result in ('agreed', 'differed', 'none')),
-    -- What was seen of people: [{source, at, tool, arguments, by}].
+    result text not null check (result in ('agreed', 'differed', 'none', 'unknown')),
+    -- What was seen of people: [{source, at, tool, arguments}]; of an unknown one what is missing.
     counterparts jsonb not null,
     compared_at timestamptz not null
 );
