@@ -105,6 +105,34 @@ async def test_a_reopened_issue_gets_a_new_clock(office: Office) -> None:
     assert detail.summary.status == "done"
 
 
+async def test_a_closing_that_is_worked_on_behind_its_reopening_closes_nothing(office: Office) -> None:
+    """With a backlog the closing waits longer: it is less urgent."""
+    issue = an_issue(1, REPORT, "Last 30 days.", "analytics/reporting", "P2", age_minutes=600)
+    moment = datetime.now(UTC)
+    closed = issue.model_copy(update={"state": "closed", "closed_at": moment, "updated_at": moment})
+    again = issue.model_copy(update={"updated_at": moment + timedelta(seconds=1)})
+    async with office.installation.run_worker():
+        for event in (opened(issue), facts.reopened(again), facts.closed(closed)):
+            await office.publish([event])
+            await office.idle()
+    detail = await office.issue("acme/shop#1")
+    assert (detail.summary.state, detail.summary.closed_at) == ("open", None)
+    assert all(step["actor"] != "source" for step in detail.transitions)
+
+
+async def test_an_opening_that_arrives_behind_its_closing_leaves_it_done(office: Office) -> None:
+    issue = an_issue(1, REPORT, "Last 30 days.", "analytics/reporting", "P2", age_minutes=600)
+    moment = datetime.now(UTC)
+    closed = issue.model_copy(update={"state": "closed", "closed_at": moment, "updated_at": moment})
+    async with office.installation.run_worker():
+        for event in (facts.closed(closed), opened(issue)):
+            await office.publish([event])
+            await office.idle()
+    detail = await office.issue("acme/shop#1")
+    assert (detail.summary.state, detail.summary.status) == ("closed", "done")
+    assert await office.discarded() == []
+
+
 async def test_held_work_goes_on_when_a_person_says_so(office: Office) -> None:
     issue = an_issue(1, "Shop down", "Down.", "qa/testing", "P1")
     async with office.installation.run_worker():

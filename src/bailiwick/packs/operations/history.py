@@ -38,8 +38,14 @@ class IssueHistory:
         """Close an issue that was closed outside."""
         case = Case(run, self._store, issue)
         reason = f"closed in {issue.source}{_because(issue)}"
-        was_open = await run.step("close", self._close, case, reason, run.step_key("close"))
-        if was_open:
+        found = await run.step("close", self._close, case, reason, run.step_key("close"))
+        if found["is_open"]:
+            return {
+                "issue": issue.key,
+                "is_open": True,
+                "reason": f"a newer version says that it is open: not {reason}",
+            }
+        if found["is_moved"]:
             await case.tell("issue.done", facts.IssueSettled(key=case.key, reason=reason))
         return {"issue": issue.key, "status": "done", "reason": reason}
 
@@ -61,17 +67,21 @@ class IssueHistory:
             )
         return [None] * len(rows)
 
-    async def _close(self, case: Case, reason: str, made_by: str) -> bool:
+    async def _close(self, case: Case, reason: str, made_by: str) -> dict[str, bool]:
         issue, organization_id = case.issue, case.organization_id
         before = await self._store.find(organization_id, case.key)
         # One closed before it ever reached us is history like an imported one.
         is_history = before is None
         await self._store.record(organization_id, issue, status="todo", reason=reason, is_history=is_history)
+        known = await self._store.find(organization_id, case.key)
+        if known is not None and known.state == "open":
+            # Opened again since: what is urgent, as a reopening, is worked on before a closing.
+            return {"is_open": True, "is_moved": False}
         if is_history:
             await case.set(_labelled(issue))
         moved = await self._store.move(organization_id, case.key, "done", actor=OUTSIDE, reason=reason, made_by=made_by)
-        await case.set({"state": "closed", "closed_at": issue.closed_at, "done_at": issue.closed_at})
-        return moved.is_moved
+        await case.set({"closed_at": issue.closed_at, "done_at": issue.closed_at})
+        return {"is_open": False, "is_moved": moved.is_moved}
 
     async def _wake(self, organization_id: str, original: str, key: str, made_by: str) -> None:
         await self._store.move(

@@ -19,7 +19,9 @@ begin
         return query select true, v_issue.status, v_issue.state;
         return;
     end if;
-    if p_from is not null and v_issue.status <> all (p_from) then
+    if (p_from is not null and v_issue.status <> all (p_from))
+       -- What is closed is done: what was said of it before its closing comes too late.
+       or (v_issue.state = 'closed' and p_to <> 'done') then
         return query select false, v_issue.status, v_issue.state;
         return;
     end if;
