@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -12,15 +12,16 @@ from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
+from bailiwick.outcomes.lasting import LASTED, LASTS_JSON
 from bailiwick.storage import Database, Row
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, cursor_of, page_of
 
 _COLUMNS = "id, organization_id, kind, name, configuration, capabilities, price, capacity, is_enabled, created_at"
 
 # Work of their own kind alone is in hand: an effect that waits for a person's answer keeps no agent busy.
-# A completed task of which something was expected is a success only once a look found that it worked, and a failure
-# once one found that it did not; until then, and where nobody can tell, it is neither.
-_CANDIDATES = """
+# A completed task of which something was expected is a success only once a later look found that it worked, and a
+# failure once one found that it did not; until then, and where nobody can tell, it is neither.
+_CANDIDATES: LiteralString = f"""
 select a.id, a.name, a.price, a.capacity, a.is_enabled, l.is_paused, l.blocked_until > now() as is_blocked, l.reason,
        greatest(0, coalesce((select sum(o.tasks) from task_totals o where o.organization_id = a.organization_id
                  and o.kind = %(kind)s and o.agent_id = a.id and o.state = 'completed'), 0)
@@ -35,7 +36,7 @@ left join (
     select o.agent_id, count(distinct o.task_id) as unproven,
            count(distinct o.task_id) filter (where o.state = 'did_not') as refuted
     from outcomes o
-    where o.organization_id = %(org)s and o.agent_id is not null and o.state <> 'worked'
+    where o.organization_id = %(org)s and o.agent_id is not null and not (o.state = 'worked' and {LASTED})
       and not exists (select from tasks t where t.id = o.task_id)
     group by o.agent_id) as e on e.agent_id = a.id
 where a.organization_id = %(org)s and a.capabilities @> array[%(kind)s]"""
@@ -183,7 +184,9 @@ class AgentDirectory:
     async def candidates(self, organization_id: str, task_kind: str) -> list[Candidate]:
         """Return who could do a task of that kind, with what bars those who may not now."""
         rows = await self._database.fetch_all(
-            _CANDIDATES, {"org": organization_id, "kind": task_kind}, organization_id=organization_id
+            _CANDIDATES,
+            {"org": organization_id, "kind": task_kind, "lasts": LASTS_JSON},
+            organization_id=organization_id,
         )
         return [
             Candidate(

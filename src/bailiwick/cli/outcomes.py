@@ -21,8 +21,8 @@ from bailiwick.storage.pages import Page
 app = typer.Typer(no_args_is_help=True)
 
 _COLUMNS = (
-    "identified", "proposed", "applied", "pending", "verified", "refuted", "unverifiable", "failed", "unknown",
-    "reverted",
+    "identified", "proposed", "applied", "pending", "seen", "unseen", "verified", "refuted", "unverifiable", "failed",
+    "unknown", "reverted",
 )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def report(
     org: Org = HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Report what agents achieved: every effect in one column, and only what a look verified is a success."""
+    """Report what agents achieved: every effect in one column, and only what a later look verified is a success."""
     moment = None if since is None else since.replace(tzinfo=UTC)
 
     async def read(installation: Installation, organization: Organization) -> Sequence[ReportLine]:

@@ -1,7 +1,5 @@
 """How a run states what should be true later of its own result."""
 
-from datetime import UTC, datetime, timedelta
-
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.kernel.ids import new_id
@@ -16,7 +14,8 @@ LONGEST_SECONDS = 366 * 24 * 3600.0
 
 _STATE = """
 insert into outcomes (id, organization_id, task_id, agent_id, "check", claim, arguments, check_at, step_key)
-select %(id)s, %(org)s, %(task)s, %(agent)s, %(check)s, %(claim)s, %(arguments)s::jsonb, %(at)s, %(key)s
+select %(id)s, %(org)s, %(task)s, %(agent)s, %(check)s, %(claim)s, %(arguments)s::jsonb,
+       now() + make_interval(secs => %(after)s), %(key)s
 where task_is_held(%(task)s, %(fence)s)
 on conflict (organization_id, step_key) do nothing"""
 
@@ -53,7 +52,7 @@ class Expecting:
             "id": new_id(), "org": organization_id, "task": run.task.id, "fence": run.task.fence,
             "agent": run.task.agent_id, "check": expectation.check, "claim": expectation.claim, "key": key,
             "arguments": redacted_json(encode(expectation.arguments, what="arguments of an expectation")).decode(),
-            "at": datetime.now(UTC) + timedelta(seconds=expectation.after_seconds),
+            "after": float(expectation.after_seconds),
         }  # fmt: skip
         async with self._database.transaction(organization_id) as connection:
             await connection.execute(_STATE, params)

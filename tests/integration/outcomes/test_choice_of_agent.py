@@ -25,3 +25,7 @@ async def test_only_what_worked_or_promised_nothing_counts_as_success(database: 
         put_outcome(login_url, organization_id, state=state, task=task, agent=agent.id)
     (candidate,) = await directory.candidates(organization_id, "noter.work")
     assert (candidate.successes, candidate.failures) == (7, 1)
+    # A glance right after proves nothing.
+    put_outcome(login_url, organization_id, state="worked", agent=agent.id, days=0.5)
+    (candidate,) = await directory.candidates(organization_id, "noter.work")
+    assert (candidate.successes, candidate.failures) == (6, 1)

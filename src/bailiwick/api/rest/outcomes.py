@@ -50,7 +50,7 @@ class OutcomePage(PageOf[OutcomeView]):
 
 
 class SuccessView(BaseModel):
-    """How often it worked, of what a look could tell."""
+    """How often it worked, of what a later look could tell."""
 
     rate: float = Field(description="Verified, of verified and refuted.", examples=[0.9])
     low: float = Field(description="Lower end of the central 95% interval.", examples=[0.59])
@@ -67,8 +67,10 @@ class ReportLineView(BaseModel):
     proposed: int = Field(description="On its way: proposed, waiting for people, being done.", examples=[1])
     applied: int = Field(description="Done, and nothing was expected of it that could be looked at.", examples=[0])
     pending: int = Field(description="Done, and the look is still to come.", examples=[3])
-    verified: int = Field(description="Looked at, and it worked: the only success.", examples=[9])
-    refuted: int = Field(description="Looked at, and it did not work.", examples=[1])
+    seen: int = Field(description="Looked at at once or too early to be proof, and it was there.", examples=[2])
+    unseen: int = Field(description="Looked at at once or too early to be proof, and it was not there.", examples=[0])
+    verified: int = Field(description="Looked at later, and it worked: the only success.", examples=[9])
+    refuted: int = Field(description="Looked at later, and it did not work.", examples=[1])
     unverifiable: int = Field(description="Looked at, and nobody could tell.", examples=[0])
     failed: int = Field(description="Tried and not done.", examples=[0])
     unknown: int = Field(description="Nobody can tell whether it was done.", examples=[0])
@@ -128,7 +130,7 @@ async def report_outcomes(
     ] = None,
     agent_id: Annotated[UUID | None, Query(description="Only this agent.", examples=[_ID])] = None,
 ) -> OutcomeReport:
-    """Return what agents achieved. Only what a look verified counts as success."""
+    """Return what agents achieved. Only what a later look verified counts as success."""
     lines = await platform.outcome_reports.report(organization.id, since=since, agent_id=_text(agent_id))
     return OutcomeReport(items=[ReportLineView.model_validate(line, from_attributes=True) for line in lines])
 
