@@ -105,6 +105,26 @@ async def test_a_reopened_issue_gets_a_new_clock(office: Office) -> None:
     assert detail.summary.status == "done"
 
 
+async def test_a_poll_that_finds_a_closed_issue_open_takes_it_up_as_reopened(office: Office) -> None:
+    """A poll sees how an issue stands, not what happened to it."""
+    issue = an_issue(1, REPORT, "Last 30 days.", "analytics/reporting", "P2", age_minutes=600)
+    moment = datetime.now(UTC)
+    closed = issue.model_copy(update={"state": "closed", "closed_at": moment, "updated_at": moment})
+    stale = issue.model_copy(update={"updated_at": moment - timedelta(minutes=1)})
+    again = issue.model_copy(update={"updated_at": moment + timedelta(seconds=1)})
+    async with office.installation.run_worker():
+        for event in (opened(issue), facts.closed(closed), facts.changed(stale)):
+            await office.publish([event])
+            await office.idle()
+        assert (await office.issue("acme/shop#1")).summary.state == "closed"
+        await office.publish([facts.changed(again)])
+        await office.idle()
+    detail = await office.issue("acme/shop#1")
+    assert (detail.summary.state, detail.summary.reopened_count) == ("open", 1)
+    assert detail.summary.deadline_at == moment + timedelta(seconds=1, hours=24)
+    assert [step["to_status"] for step in detail.transitions].count("in-progress") == 2
+
+
 async def test_a_closing_that_is_worked_on_behind_its_reopening_closes_nothing(office: Office) -> None:
     """With a backlog the closing waits longer: it is less urgent."""
     issue = an_issue(1, REPORT, "Last 30 days.", "analytics/reporting", "P2", age_minutes=600)

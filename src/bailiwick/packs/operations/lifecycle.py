@@ -55,6 +55,8 @@ class IssueLifecycle:
             # Its opening may be on its way: events that follow each other closely are worked on side by side.
             await run.sleep(_OPENING_SECONDS)
             found = await run.step("compare", self._changes.compare, case.organization_id, issue, run.task.id)
+        if found["is_reopened"]:
+            return await self._handle(case, "reopened")
         if found["taken_up"] is not None:
             return await self._handle(case, "changed", f"taken up again: {found['taken_up']}")
         if found["is_known"]:
