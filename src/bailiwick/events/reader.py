@@ -81,8 +81,9 @@ class EventReader:
         return page_of([Event(**row) for row in rows], limit)
 
 
-# What has partitions by month, and what is only kept to recognise repetitions.
-_PARTITIONED: Sequence[str] = ("events", "finished_tasks", "steps", "decisions")
+# What has partitions by month: those that go whole, and those in which something may have to stay longer.
+_WHOLE: Sequence[str] = ("events", "finished_tasks", "steps")
+_EMPTIED: Sequence[str] = ("decisions",)
 _KEYS_AT_ONCE = 20_000
 
 Forgettable = Literal["event_keys", "task_keys", "redriven_records"]
@@ -106,7 +107,7 @@ class Retention:
     async def prepare(self) -> int:
         """Make the partitions of this month and the three to come; return how many were missing."""
         made = 0
-        for parent in _PARTITIONED:
+        for parent in (*_WHOLE, *_EMPTIED):
             row = await self._database.fetch_one("select partitions_ensure(%s, now(), 3) as made", (parent,))
             made += row["made"] if row else 0
         return made
@@ -122,7 +123,7 @@ class Retention:
         oldest = row["inserted_at"] if row else None
         bound = before if oldest is None else min(before, oldest)
         partitions: list[str] = []
-        for parent in _PARTITIONED:
+        for parent in _WHOLE:
             rows = await self._database.fetch_all("select partitions_drop(%s, %s) as name", (parent, bound))
             partitions += [entry["name"] for entry in rows]
         until = bound - timedelta(days=1)
@@ -131,6 +132,17 @@ class Retention:
             event_keys=await self.forget("event_keys", until),
             task_keys=await self.forget("task_keys", until),
         )
+
+    async def drop_empty(self, *, before: datetime) -> tuple[str, ...]:
+        """Drop the months that ended before a moment and from which everything was removed; return their names."""
+        dropped: list[str] = []
+        for parent in _EMPTIED:
+            rows = await self._database.fetch_all("select partitions_empty(%s, %s) as name", (parent, before))
+            empty = [row["name"] for row in rows]
+            if empty:
+                sql = "select partitions_drop(%s, %s, %s) as name"
+                dropped += [row["name"] for row in await self._database.fetch_all(sql, (parent, before, empty))]
+        return tuple(dropped)
 
     async def forget(self, what: Forgettable, until: datetime) -> int:
         """Delete what is older than a moment, in short statements, so that nobody waits for a long one."""

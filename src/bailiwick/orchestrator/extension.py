@@ -7,7 +7,18 @@ from pydantic import BaseModel
 from bailiwick import __version__
 from bailiwick.events import EventType
 from bailiwick.extensions import Registrar
-from bailiwick.orchestrator import auditing, backup, health, learning, performance, quotas, retention, sessions, sync
+from bailiwick.orchestrator import (
+    auditing,
+    backup,
+    health,
+    learning,
+    performance,
+    quotas,
+    removal,
+    retention,
+    sessions,
+    sync,
+)
 from bailiwick.tasks import RetryPolicy, TaskKind
 from bailiwick.tasks.model import Handler
 from bailiwick.tasks.schedules import NewSchedule
@@ -61,6 +72,13 @@ class OrchestratorExtension:
             scope="installation",
         )  # fmt: skip
         schedules(
+            NewSchedule(
+                removal.KIND, removal.KIND, {"months": self._retention_months}, cron="30 4 * * *",
+                jitter_seconds=1800, priority=3,
+            ),
+            scope="installation",
+        )  # fmt: skip
+        schedules(
             NewSchedule(sessions.KIND, sessions.KIND, cron="45 3 * * *", jitter_seconds=600, priority=3),
             scope="installation",
         )
@@ -95,6 +113,7 @@ class OrchestratorExtension:
             (backup.KIND, backup.BackupJob(kernel).handle, backup.BackupPayload, 6 * 3600),
             (backup.DRILL_KIND, backup.DrillJob(kernel).handle, backup.BackupPayload, 6 * 3600),
             (retention.KIND, retention.RetentionJob(kernel).handle, retention.RetainPayload, 3600),
+            (removal.KIND, removal.RemovalJob(kernel).handle, removal.RemovePayload, 6 * 3600),
         )
         for kind, handler, payload, timeout_seconds in jobs:
             needs = None if kind in _OF_ONE_ORGANIZATION else "installation"

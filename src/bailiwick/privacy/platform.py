@@ -51,8 +51,8 @@ _WORK: tuple[Location, ...] = (
             "target": "name", "reason": "text", "considered": "document", "proposed_because": "text",
             "proposal": "document",
         },
-        "replace", OPERATIONS, about=_STEP_CAUSED, age="id",
-        spared="exists (select from tasks t where t.id = decisions.task_id)",
+        # They go with the effect that came of them, by 0025_removal.sql.
+        "replace", OPERATIONS, about=_STEP_CAUSED,
     ),
     Location(
         "approvals",
@@ -212,6 +212,7 @@ _WITHOUT: dict[str, str] = {
     **dict.fromkeys(
         ("budgets", "budget_accounts", "budget_reservations", "budget_holds", "budget_crossings"), "figures"
     ),
+    "removals": "names of tables and counts",
     "approval_links": "ids of users and hashes of tokens",
     "usage_increments": "figures",
     "usage_sources": "names of meters",

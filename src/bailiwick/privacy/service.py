@@ -14,6 +14,7 @@ from bailiwick.privacy.holds import LegalHolds
 from bailiwick.privacy.locations import DataMap
 from bailiwick.privacy.policies import RetentionPolicies
 from bailiwick.privacy.purposes import PERIODS
+from bailiwick.privacy.removal import Removal
 from bailiwick.privacy.requests import DataRequests
 from bailiwick.privacy.residue import Vacuum
 from bailiwick.privacy.subjects import Subjects
@@ -44,6 +45,7 @@ class Privacy:
         self.consents = Consents(database, self.subjects, vault, events, audit)
         self.holds = LegalHolds(database, self.subjects, audit)
         self.policies = RetentionPolicies(database, data_map, self.subjects, self.holds, audit)
+        self.removal = Removal(database, self.policies, audit)
         self.requests = DataRequests(
             database=database, subjects=self.subjects, holds=self.holds, queue=queue, vault=vault, audit=audit
         )

@@ -31,9 +31,9 @@ begin
     return v_made;
 end $$;
 
--- Drops the partitions that end at or before p_before; returns their names.
+-- Drops the partitions that end at or before p_before, of these p_only where that is given; returns their names.
 -- `DROP` gives the disk back at once and leaves nothing to vacuum.
-create function partitions_drop(p_parent text, p_before timestamptz) returns setof text
+create function partitions_drop(p_parent text, p_before timestamptz, p_only text[] default null) returns setof text
 language plpgsql
 -- Everybody queues behind a waiting drop: better to try again later.
 set lock_timeout = '2s'
@@ -47,6 +47,7 @@ begin
         where i.inhparent = p_parent::regclass
           and c.relname ~ '_\d{4}_\d{2}$'
           and (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' <= p_before
+          and (p_only is null or c.relname = any (p_only))
         order by c.relname
     loop
         execute format('drop table %I', v_name);
@@ -55,4 +56,4 @@ begin
 end $$;
 
 select owner_function('partitions_ensure(text, timestamptz, int)');
-select owner_function('partitions_drop(text, timestamptz)');
+select owner_function('partitions_drop(text, timestamptz, text[])');
