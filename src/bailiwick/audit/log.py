@@ -1,7 +1,6 @@
 """Writes and reads the audit log."""
 
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -24,6 +23,7 @@ PATIENCE_SECONDS = 10.0
 _APPEND = "select audit_append(%s::uuid[], %s::uuid[], %s::text[])"
 _FIELDS = "seq, id, organization_id, act, recorded_at, encode(previous, 'hex') as previous, encode(hash, 'hex') as hash"
 _BLOCK = 1000
+_ACTOR_NAMES = ("kind", "id", "name", "address")
 
 # An organization, the entry's id, and the canonical act.
 _Item = tuple[str, str, str]
@@ -120,7 +120,7 @@ def _item_of(act: Act) -> _Item:
     document: dict[str, Any] = {
         "id": identifier,
         "action": act.action,
-        "actor": asdict(act.actor),
+        "actor": {name: getattr(act.actor, name) for name in _ACTOR_NAMES},
         "target": act.target,
         "before": act.before,
         "after": act.after,

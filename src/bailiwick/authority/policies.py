@@ -23,6 +23,7 @@ from bailiwick.authority.policy.index import NO_POLICY, RuleIndex
 from bailiwick.authority.policy.model import Policy
 from bailiwick.authority.policy.reading import read_policy
 from bailiwick.events import EventLog, NewEvent
+from bailiwick.identity.people.persons import check_person
 from bailiwick.kernel.errors import ConflictError, InternalError, InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import INSTALLATION
 from bailiwick.storage import Database, Row
@@ -87,7 +88,9 @@ class Policies:
             PolicySyntaxError: with every fault and its line.
             PolicyTestsFailedError: its own tests fail; the message says which and how.
             ConflictError: another version is in force than the one it is based on.
+            ForbiddenError: a program asks; what agents may do is for people to say.
         """
+        check_person(actor, "policies are put in force by people", or_platform=True)
         if note is not None and len(note) > _MAX_NOTE:
             raise InvalidInputError(f"a note has at most {_MAX_NOTE:,} characters")
         is_ceiling = organization_id == INSTALLATION

@@ -5,6 +5,7 @@ from typing import Annotated, get_args
 import typer
 from rich.text import Text
 
+from bailiwick.audit import ADMINISTRATOR
 from bailiwick.authority.approvals import Answered, Answerer, ApprovalRecord, ApprovalState, Saying
 from bailiwick.authority.approvals.model import AnswerDecision, AnswerRecord, Voter
 from bailiwick.authority.approvals.signing import verify_answer
@@ -12,14 +13,18 @@ from bailiwick.cli.legible import legible, legible_document
 from bailiwick.cli.options import HOME, AsJson, Cursor, Limit, Org
 from bailiwick.cli.output import ago, note, plain, print_json, print_more, print_table, screen
 from bailiwick.cli.session import operator, with_organization
+from bailiwick.cli.values import amount, moment
 from bailiwick.identity import Organization
 from bailiwick.installation import Installation
 from bailiwick.kernel.documents import decode
 from bailiwick.kernel.errors import InvalidInputError
-from bailiwick.kernel.labels import is_untrusted
+from bailiwick.kernel.labels import by, is_untrusted
 from bailiwick.storage.pages import Page
 
 app = typer.Typer(no_args_is_help=True)
+
+# What a key or service account asked for that was made here.
+_OF_THE_MACHINE = by("maker", ADMINISTRATOR)
 
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL_ID", help="The approval.")]
 Digest = Annotated[
@@ -195,14 +200,14 @@ def _print_shown(found: ApprovalRecord) -> None:
         ("state", found.state + (" (nobody answered)" if found.is_by_silence else "")),
         ("tool", f"{found.tool} {found.tool_version} ({found.effect_class})"),
         ("target", legible(found.target)),
-        ("price", f"{found.price:f}"),
+        ("price", amount(found.price)),
         ("asked by", f"{legible(found.agent_name or 'a run without an agent')}, task {found.task_id}"),
         ("why", legible(found.reason)),
         ("decided by", f"{legible(found.rule)}: {legible(found.rule_reason)} (policy {found.policy})"),
         ("can be undone", legible(found.undo) if found.undo else "no"),
         ("comes from", ", ".join(found.labels) or "this organization"),
         ("who may", f"{found.quorum} of: {', '.join(found.roles)} and above" + _escalation(found)),
-        ("until", f"{found.expires_at:%Y-%m-%d %H:%M} UTC ({ago(found.expires_at)}); if nobody answers, {silence}"),
+        ("until", f"{moment(found.expires_at)} ({ago(found.expires_at)}); if nobody answers, {silence}"),
         ("digest", found.digest),
     ]
     console = screen()
@@ -231,12 +236,12 @@ def _nobody(found: ApprovalRecord) -> str:
 
 def _is_own(found: ApprovalRecord) -> bool:
     """Tell whether the work was asked for at the machine, whose voice then does not count."""
-    return any(label.startswith("by:system:account:") for label in found.labels)
+    return any(label.startswith("by:system:account:") or label == _OF_THE_MACHINE for label in found.labels)
 
 
 def _escalation(found: ApprovalRecord) -> str:
     if found.escalated_at is not None:
-        return f"; since {found.escalated_at:%Y-%m-%d %H:%M} UTC {found.escalate_to}, too"
+        return f"; since {moment(found.escalated_at)} {found.escalate_to}, too"
     if found.escalates_at is not None:
-        return f"; from {found.escalates_at:%Y-%m-%d %H:%M} UTC on {found.escalate_to}, too"
+        return f"; from {moment(found.escalates_at)} on {found.escalate_to}, too"
     return ""

@@ -141,7 +141,8 @@ def release(
         if held is None:
             raise ConflictError(f"{found.key} is not held for a person; it is {found.status}: {found.status_reason}")
         fact = IssueReleased(key=found.key, decision=decided, person=who, reason=reason)
-        (published,) = await installation.events.publish(organization.id, [NewEvent("issue.released", fact)])
+        event = NewEvent("issue.released", fact, labels=operator().labels)
+        (published,) = await installation.events.publish(organization.id, [event])
         # Behind the event: a decision that was published must not be lost for want of its entry.
         after = {"decision": decided, "person": who, "event_id": published.event_id}
         act = Act(

@@ -79,8 +79,7 @@ def redrive(
     text = None if mended is None else _text(mended)
 
     async def again(installation: Installation, organization: Organization) -> ImportReport:
-        who = operator()
-        return await installation.intake(organization.id).redrive(record_id, mended=text, labels=who.labels, actor=who)
+        return await installation.intake(organization.id).redrive(record_id, mended=text, actor=operator())
 
     report = with_organization(org, again)
     if as_json:

@@ -19,7 +19,7 @@ from bailiwick.connectors.sources import PathOrStream
 from bailiwick.events import EventLog, NewEvent, Published
 from bailiwick.events.rejections import NewRejection, Rejections
 from bailiwick.kernel.errors import ConflictError, InvalidInputError
-from bailiwick.kernel.labels import NO_LABELS, untrusted
+from bailiwick.kernel.labels import untrusted
 
 _BATCH = 200
 _FILE = untrusted("file")
@@ -107,12 +107,11 @@ class Intake:
         rejection_id: str,
         *,
         mended: str | None = None,
-        labels: frozenset[str] = NO_LABELS,
         actor: Actor = SYSTEM,
     ) -> ImportReport:
         """Read a rejected record again, mended if a text is given; once accepted it leaves the list.
 
-        ``labels`` say who mended it.
+        What it tells is still the outside's; that it is told now is asked for by the ``actor``, mended or not.
 
         Raises:
             NotFoundError: there is no such record here.
@@ -126,9 +125,7 @@ class Intake:
             raise ConflictError("only the beginning of this record was kept; take it from its source, or give its text")
         text = found.raw if mended is None else mended
         source = RecordSource.of(found.source, found.context)
-        # Mended or not, the rest of it is still the outside's.
-        labels = frozenset({untrusted(found.source)}) | (NO_LABELS if mended is None else labels)
-        sink = _StrictSink(self._events, self._organization_id, labels)
+        sink = _StrictSink(self._events, self._organization_id, actor.labels | {untrusted(found.source)})
         report = await source.bring(io.BytesIO(text.encode()), sink)
         await self._rejections.mark_redriven(self._organization_id, found.id, is_mended=mended is not None, actor=actor)
         return report

@@ -10,6 +10,7 @@ from bailiwick.effects.model import Verdict
 from bailiwick.effects.moves import Moves
 from bailiwick.effects.record import COLUMNS, EffectFilter, EffectMove, EffectRecord, effect_of
 from bailiwick.events import EventLog
+from bailiwick.identity.people.persons import check_person
 from bailiwick.kernel.errors import ConflictError, NotFoundError
 from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database
@@ -108,7 +109,9 @@ class Effects:
         Raises:
             NotFoundError: there is no such effect.
             ConflictError: its outcome is known.
+            ForbiddenError: a program says it.
         """
+        check_person(actor, "what became of an effect is said by a person who looked")
         effect = await self.get(organization_id, effect_id)
         if effect.state != "unknown" or not await self.moves.settle_unknown(effect, state, actor=actor, reason=reason):
             raise ConflictError(f"effect {effect.id} is {effect.state}; only one that is unknown waits for a person")

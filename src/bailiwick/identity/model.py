@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from bailiwick.audit import Actor
+from bailiwick.audit import ADMINISTRATOR, Actor
 from bailiwick.identity.people.permissions import PERMISSIONS
-from bailiwick.kernel.labels import by
 
 CallerKind = Literal["user", "key", "service", "system"]
 
@@ -30,7 +29,8 @@ class Caller:
     permissions by organization; an administrator of the installation needs none,
     but a key of theirs may be bounded by ``scopes``. ``session_id`` is the login
     behind a token or cookie, ``token_id`` the access token, ``key_id`` the key,
-    ``holder_id`` the person whose key it is.
+    ``holder_id`` the person whose key it is, ``makers`` the people who made the
+    key and its service account, and those behind what they made it with.
     """
 
     kind: CallerKind
@@ -43,6 +43,7 @@ class Caller:
     key_id: str | None = None
     token_id: str | None = None
     holder_id: str | None = None
+    makers: frozenset[str] = frozenset()
 
     @property
     def is_unbounded_admin(self) -> bool:
@@ -68,13 +69,18 @@ class Caller:
     @property
     def labels(self) -> frozenset[str]:
         """What work carries that this caller asked for; who holds a key asks for what it asks for."""
-        own = self.actor().labels
-        return own if self.holder_id is None else own | {by("user", self.holder_id)}
+        return self.actor().labels
+
+    @property
+    def people(self) -> frozenset[str]:
+        """Return everybody behind the caller: what it makes is made by them."""
+        person = self.actor().person
+        return self.makers if person is None else self.makers | {person}
 
     def actor(self, address: str | None = None) -> Actor:
         """Return the caller as the audit log names who acts."""
-        return Actor(self.kind, self.id, self.name, address)
+        return Actor(self.kind, self.id, self.name, address, self.holder_id, self.makers)
 
 
 # Commands on the machine itself: whoever can read its database is the administrator already.
-MACHINE = Caller("system", "system", "the command line", is_admin=True)
+MACHINE = Caller("system", "system", "the command line", is_admin=True, makers=frozenset({ADMINISTRATOR}))

@@ -1,7 +1,8 @@
 """Labels: where content comes from, and who asked for work. They are joined and never taken away.
 
 ``untrusted:SOURCE`` marks text that came from outside the organization,
-``by:KIND:ID`` who asked for the work: a user, a key, a service account.
+``by:KIND:ID`` who asked for the work: a user, a key, a service account;
+``by:maker:PERSON`` who made the key or service account that asked.
 """
 
 import re

@@ -7,7 +7,6 @@ from typing import LiteralString
 from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
 from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
-from bailiwick.kernel.labels import NO_LABELS, checked
 from bailiwick.storage import Database
 from bailiwick.storage.waking import DUE, TAKEN, TASKS, Wakeups
 
@@ -50,11 +49,12 @@ class TaskControl:
         return paused
 
     async def resume(self, organization_id: str, task_ids: Sequence[str], *, actor: Actor = SYSTEM) -> list[str]:
-        """Let paused tasks go on where they were."""
+        """Let paused tasks go on where they were; who lets them asks for what they do from here on."""
         resumed = await self._apply(
             "select task_resume(%s, %s::uuid[]) as id",
             (organization_id, _checked(task_ids)),
             Act(organization_id, "task.resumed", actor, ""),
+            is_asked_again=True,
         )
         await self._database.execute("select task_wake_from_history(%s::uuid[])", (resumed,))
         for topic in (TASKS, DUE):
@@ -62,11 +62,15 @@ class TaskControl:
         return resumed
 
     async def redrive(self, organization_id: str, task_ids: Sequence[str], *, actor: Actor = SYSTEM) -> list[str]:
-        """Bring discarded or cancelled tasks back; finished steps are not run again."""
+        """Bring discarded or cancelled tasks back; finished steps are not run again.
+
+        Who brings them asks for what they do from here on, beside whoever asked before.
+        """
         redriven = await self._apply(
             "select task_redrive(%s, %s::uuid[]) as id",
             (organization_id, _checked(task_ids)),
             Act(organization_id, "task.redriven", actor, ""),
+            is_asked_again=True,
         )
         self._wakeups.announce(TASKS)
         return redriven
@@ -77,12 +81,11 @@ class TaskControl:
         task_id: str,
         *,
         from_step: int,
-        labels: frozenset[str] = NO_LABELS,
         actor: Actor = SYSTEM,
     ) -> str:
         """Add a copy that keeps the steps before ``from_step`` and does the rest anew; audited as ``task.forked``.
 
-        It carries the labels of the original and those given: who asks for the fork.
+        It carries the labels of the original and of the ``actor``, who asks for the fork.
 
         Raises:
             NotFoundError: no such task here.
@@ -95,7 +98,7 @@ class TaskControl:
         async with self._database.transaction(organization_id) as connection:
             cursor = await connection.execute(
                 "select task_fork(%s, %s, %s, %s, %s) as made",
-                (organization_id, original, forked, from_step, sorted(checked(labels))),
+                (organization_id, original, forked, from_step, sorted(actor.labels)),
             )
             row = await cursor.fetchone()
             if row is None or not row["made"]:
@@ -104,11 +107,15 @@ class TaskControl:
         self._wakeups.announce(TASKS)
         return forked
 
-    async def _apply(self, sql: LiteralString, params: tuple[object, ...], act: Act) -> list[str]:
+    async def _apply(
+        self, sql: LiteralString, params: tuple[object, ...], act: Act, *, is_asked_again: bool = False
+    ) -> list[str]:
         """Run a move and record it, one entry a call; a call that changed nothing leaves none."""
         async with self._database.transaction(act.organization_id) as connection:
             cursor = await connection.execute(sql, params)
             changed: list[str] = [row["id"] for row in await cursor.fetchall()]
+            if changed and is_asked_again and act.actor.labels:
+                await connection.execute("select task_asked_again(%s::uuid[], %s)", (changed, sorted(act.actor.labels)))
             if changed:
                 target = f"task:{changed[0]}" if len(changed) == 1 else f"tasks:{len(changed)}"
                 after = {"count": len(changed), "task_ids": changed[:_NAMED]}

@@ -11,7 +11,7 @@ from bailiwick.kernel.errors import InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.kernel.labels import NO_LABELS
 from bailiwick.storage import Database
-from bailiwick.storage.database import trusted
+from bailiwick.storage.database import Params, trusted
 from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
 from bailiwick.storage.rows import batch, raw
 from bailiwick.storage.waking import SCHEDULES, Wakeups
@@ -85,7 +85,7 @@ select s.id, s.organization_id, s.name, s.kind, s.payload, s.priority, s.agent_i
        s.timezone, s.jitter_seconds, s.overlap, s.catch_up, s.is_paused, s.next_fire_at, s.last_fire_at,
        s.last_task_id, coalesce(f.state, t.state)::text as last_state, f.finished_at as last_finished_at,
        s.skipped, s.problem, s.anchor_at, s.created_at,
-       coalesce(s.labels, '{}') as labels
+       array(select unnest(s.labels) union select unnest(s.resumed_by) order by 1) as labels
 from schedules s
 left join tasks t on t.id = s.last_task_id
 left join finished_tasks f on f.id = s.last_task_id"""
@@ -185,23 +185,33 @@ class Schedules:
         )  # fmt: skip
 
     async def resume(self, organization_id: str, schedule: str, *, actor: Actor = SYSTEM) -> None:
-        """Fire again from now on; firings that fell into the pause are not made up for."""
+        """Fire again from now on; firings that fell into the pause are not made up for.
+
+        Who lets it go on asks for its tasks, beside whoever made it.
+        """
         found = await self.get(organization_id, schedule)
         timetable = Timetable(found.cron, found.interval_seconds, found.timezone, found.anchor_at)
         await self._change(
-            "update schedules set is_paused = false, next_fire_at = %s, problem = null "
+            "update schedules set is_paused = false, next_fire_at = %s, problem = null, "
+            "resumed_by = array(select unnest(resumed_by) union select unnest(%s::text[]) order by 1) "
             "where id = %s and (is_paused or next_fire_at is null)",
-            (timetable.next_after(datetime.now(UTC)), found.id),
+            (timetable.next_after(datetime.now(UTC)), sorted(actor.labels), found.id),
             Act(organization_id, "schedule.resumed", actor, f"schedule:{found.name}"),
         )
         self._wakeups.announce(SCHEDULES)
 
     async def fire_now(self, organization_id: str, schedule: str, *, actor: Actor = SYSTEM) -> None:
-        """Let the next firing be due at once; the overlap policy holds as ever, a pause ends."""
+        """Let the next firing be due at once; the overlap policy holds as ever, a pause ends.
+
+        Who fires it asks for the task that comes of it, and where it ends a pause for those that follow, too.
+        """
         found = await self.get(organization_id, schedule)
         await self._change(
-            "update schedules set next_fire_at = now(), is_paused = false where id = %s",
-            (found.id,),
+            "update schedules set next_fire_at = now(), is_paused = false, "
+            "fired_by = array(select unnest(fired_by) union select unnest(%(by)s::text[]) order by 1), "
+            "resumed_by = case when is_paused then array(select unnest(resumed_by) union select unnest(%(by)s::text[]) "
+            "order by 1) else resumed_by end where id = %(id)s",
+            {"id": found.id, "by": sorted(actor.labels)},
             Act(organization_id, "schedule.fired", actor, f"schedule:{found.name}"),
         )
         self._wakeups.announce(SCHEDULES)
@@ -214,7 +224,7 @@ class Schedules:
             Act(organization_id, "schedule.removed", actor, f"schedule:{found.name}", before={"kind": found.kind}),
         )  # fmt: skip
 
-    async def _change(self, sql: LiteralString, params: tuple[object, ...], act: Act) -> None:
+    async def _change(self, sql: LiteralString, params: Params, act: Act) -> None:
         async with self._database.transaction(act.organization_id) as connection:
             changed = await connection.execute(sql, params)
             if changed.rowcount:

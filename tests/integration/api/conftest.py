@@ -97,3 +97,20 @@ async def admin(premises: Premises) -> AsyncIterator[httpx.AsyncClient]:
     """A client with the administrator's key."""
     async with premises.client(premises.admin_key) as client:
         yield client
+
+
+@pytest.fixture
+async def owner(premises: Premises) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a person who owns Acme: what only people may say is said by it."""
+    tokens = await premises.log_in(await premises.user("olivia", acme="owner"))
+    async with premises.client(tokens.access) as client:
+        yield client
+
+
+@pytest.fixture
+async def root(premises: Premises) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a person who administers the installation."""
+    user = await premises.user("root")
+    await premises.installation.accounts.set_admin(user.id, True, actor=SYSTEM)
+    async with premises.client((await premises.log_in(user)).access) as client:
+        yield client

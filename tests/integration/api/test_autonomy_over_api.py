@@ -1,5 +1,6 @@
 """Outcomes and autonomy over the API."""
 
+import httpx
 import pytest
 
 from bailiwick.kernel.ids import new_id
@@ -13,6 +14,11 @@ async def agent_of(premises: Premises) -> str:
     """Add an agent to acme and return its id."""
     made = await premises.installation.directory.create(premises.acme.id, "noter", "Nora")
     return made.id
+
+
+async def a_person(premises: Premises) -> httpx.AsyncClient:
+    """Log in a person who may set levels."""
+    return premises.client((await premises.log_in(await premises.user("boss", acme="admin"))).access)
 
 
 async def earn(premises: Premises, login_url: str, agent_id: str) -> str:
@@ -30,7 +36,7 @@ async def earn(premises: Premises, login_url: str, agent_id: str) -> str:
 
 async def test_levels_are_listed_explained_and_set(premises: Premises) -> None:
     agent = await agent_of(premises)
-    async with premises.client(premises.acme_key) as client:
+    async with await a_person(premises) as client:
         (listed,) = (await client.get("/api/v1/autonomy")).json()["items"]
         assert (listed["agent_id"], listed["levels"]["write"]) == (agent, 2)
         body = {"level": 3, "reason": "a month without faults"}
@@ -60,7 +66,7 @@ async def test_a_key_is_nobodys_own_word_for_destructive_acts(premises: Premises
 async def test_a_promotion_is_answered_once(premises: Premises, login_url: str, answer: str) -> None:
     promotion = await earn(premises, login_url, await agent_of(premises))
     url = f"/api/v1/autonomy/promotions/{promotion}"
-    async with premises.client(premises.acme_key) as client:
+    async with await a_person(premises) as client:
         (listed,) = (await client.get("/api/v1/autonomy/promotions?state=proposed")).json()["items"]
         assert (listed["id"], listed["evidence"]["trials"]) == (promotion, 20)
         first = await client.post(f"{url}/{answer}", json={"reason": "well considered"})
@@ -70,7 +76,7 @@ async def test_a_promotion_is_answered_once(premises: Premises, login_url: str, 
 
 
 async def test_rules_are_read_and_set(premises: Premises) -> None:
-    async with premises.client(premises.acme_key) as client:
+    async with await a_person(premises) as client:
         rules = (await client.get("/api/v1/autonomy/rules")).json()
         rules["act"]["bound"] = 0.99
         assert (await client.put("/api/v1/autonomy/rules", json=rules)).json()["act"]["bound"] == 0.99
@@ -81,7 +87,8 @@ async def test_rules_are_read_and_set(premises: Premises) -> None:
 async def test_another_organization_sees_nothing_of_it(premises: Premises, login_url: str) -> None:
     agent = await agent_of(premises)
     promotion = await earn(premises, login_url, agent)
-    async with premises.client(premises.rival_key) as client:
+    tokens = await premises.log_in(await premises.user("rita", rival="owner"))
+    async with premises.client(tokens.access) as client:
         assert (await client.get("/api/v1/autonomy")).json()["items"] == []
         assert (await client.get("/api/v1/autonomy/promotions")).json()["items"] == []
         assert (await client.get(f"/api/v1/autonomy/promotions/{promotion}")).status_code == 404

@@ -47,29 +47,30 @@ async def test_each_kind_of_caller_is_named(premises: Premises) -> None:
     for key, expected in (
         (session.access, [f"by:user:{anna.id}"]),
         (own.key, sorted([f"by:key:{own.record.id}", f"by:user:{anna.id}"])),
-        (service.key, [f"by:service:{bridge.id}"]),
-        (premises.acme_key, [f"by:key:{plain}"]),
+        # Made at the machine, by whoever runs it.
+        (service.key, ["by:maker:administrator", f"by:service:{bridge.id}"]),
+        (premises.acme_key, sorted(["by:maker:administrator", f"by:key:{plain}"])),
     ):
         async with premises.client(key) as client:
             assert await labels_of_task(client) == expected
 
 
 async def test_what_a_member_says_is_their_word_unless_they_say_whose_it_is(acme: httpx.AsyncClient) -> None:
-    (by,) = await labels_of_task(acme)
-    assert await labels_of_event(acme) == [by]
-    assert await labels_of_task(acme, outside="mail") == [by, "untrusted:mail"]
-    assert await labels_of_event(acme, outside="mail") == [by, "untrusted:mail"]
+    by = await labels_of_task(acme)
+    assert await labels_of_event(acme) == by
+    assert await labels_of_task(acme, outside="mail") == [*by, "untrusted:mail"]
+    assert await labels_of_event(acme, outside="mail") == [*by, "untrusted:mail"]
 
 
 async def test_what_is_declared_to_carry_words_from_outside_is_untrusted_whoever_hands_it_in(
     acme: httpx.AsyncClient,
 ) -> None:
-    (by,) = await labels_of_task(acme)
+    by = await labels_of_task(acme)
     opened = {"type": "issue.imported", "payload": ISSUE}
-    assert await labels_of_event(acme, **opened) == [by, "untrusted:api"]
+    assert await labels_of_event(acme, **opened) == [*by, "untrusted:api"]
     listed = (await acme.get("/api/v1/tasks?kind=issue.record")).json()["items"]
-    assert [task["labels"] for task in listed] == [[by, "untrusted:api"]]
-    assert await labels_of_task(acme, kind="issue.record", payload=ISSUE) == [by, "untrusted:api"]
+    assert [task["labels"] for task in listed] == [[*by, "untrusted:api"]]
+    assert await labels_of_task(acme, kind="issue.record", payload=ISSUE) == [*by, "untrusted:api"]
     reading = {
         "meter_id": "M-1",
         "unit": "kWh",
@@ -77,7 +78,7 @@ async def test_what_is_declared_to_carry_words_from_outside_is_untrusted_whoever
         "read_at": "2026-11-20T09:15:00Z",
         "interval_minutes": 15,
     }
-    assert await labels_of_event(acme, type="meter.read", payload=reading) == [by, "untrusted:api"]
+    assert await labels_of_event(acme, type="meter.read", payload=reading) == [*by, "untrusted:api"]
 
 
 @pytest.mark.parametrize("outside", ["", "Mail", "a b", "x" * 64, "by:user:anna", "mail\n", "\x1b[2J", 7])
@@ -96,14 +97,14 @@ async def test_nobody_hands_in_labels_themselves(acme: httpx.AsyncClient, labels
 
 async def test_a_fork_names_both_and_a_schedule_names_who_made_it(premises: Premises, acme: httpx.AsyncClient) -> None:
     anna = await premises.user("anna", acme="owner")
-    (by,) = await labels_of_task(acme)
+    by = await labels_of_task(acme)
     answer = await acme.post("/api/v1/tasks", json={"kind": "note.keep", "outside": "mail"})
     session = await premises.log_in(anna)
     async with premises.client(session.access) as client:
         forked = await client.post(f"/api/v1/tasks/{answer.json()['task_id']}/fork", json={"from_step": 0})
         assert forked.status_code == 201, forked.text
         task = (await client.get(f"/api/v1/tasks/{forked.json()['task_id']}")).json()
-        assert set(task["labels"]) == {by, f"by:user:{anna.id}", "untrusted:mail"}
+        assert set(task["labels"]) == {*by, f"by:user:{anna.id}", "untrusted:mail"}
         made = await client.put("/api/v1/schedules/notes", json={"kind": "note.keep", "interval_seconds": 3600})
         assert made.json()["labels"] == [f"by:user:{anna.id}"]
 

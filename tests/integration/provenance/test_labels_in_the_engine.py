@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from bailiwick.audit import Actor
 from bailiwick.events import EventType, NewEvent
 from bailiwick.storage.database import trusted
 from bailiwick.tasks import DiscardTask, Labelled, NewTask, RetryPolicy, Run, TaskKind
@@ -186,7 +187,8 @@ async def test_retries_redrives_and_forks_keep_labels(engine: Engine) -> None:
     assert (ended["state"], set(ended["result_labels"])) == ("discarded", ANNA | MAIL | KEY)
     await engine.control.redrive(engine.organization_id, [task_id])
     assert (await engine.ended(task_id))["state"] == "completed"
-    forked = await engine.control.fork(engine.organization_id, task_id, from_step=1, labels=frozenset({"by:user:bert"}))
+    bert = Actor("user", "bert", "Bert")
+    forked = await engine.control.fork(engine.organization_id, task_id, from_step=1, actor=bert)
     ended = await engine.ended(forked)
     assert seen == [ANNA | MAIL] * 3 + [ANNA | MAIL | {"by:user:bert"}]
     assert (set(ended["labels"]), set(ended["result_labels"])) == (

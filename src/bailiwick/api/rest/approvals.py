@@ -39,15 +39,15 @@ State = Annotated[
 
 
 def answerer_of(caller: Caller, address: str | None) -> Answerer:
-    """Return the person behind a request: a user, whoever a key belongs to, or the installation's administrator.
+    """Return the person behind a request: a user, or whoever a key belongs to.
 
     Raises:
         NoApproverError: a program asks, and programs answer no approvals.
     """
-    user_id = caller.id if caller.kind == "user" else caller.holder_id
-    if user_id is None and not caller.is_unbounded_admin:
+    actor = caller.actor(address)
+    if actor.person is None:
         raise NoApproverError("approvals are answered by people, and this key is nobody's; log in, or use your own key")
-    return Answerer(caller.actor(address), user_id, "api")
+    return Answerer(actor, actor.user_id, "api")
 
 
 @router.get("", summary="List approvals", responses=problems(404), dependencies=[Needs("approvals:read")])

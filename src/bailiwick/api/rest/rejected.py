@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
-from bailiwick.api.access import Acting, Anybody, Needs, Platform, Tenant
+from bailiwick.api.access import Acting, Needs, Platform, Tenant
 from bailiwick.api.rest.pages import Cursor, Limit, PageOf, problems
 from bailiwick.api.rest.pages import Request as Body
 from bailiwick.events.rejections import Rejection
@@ -99,17 +99,14 @@ async def get_rejected(platform: Platform, organization: Tenant, rejected_id: Re
 async def redrive_rejected(
     platform: Platform,
     organization: Tenant,
-    caller: Anybody,
-    *,
     actor: Acting,
+    *,
     rejected_id: RejectedId,
     body: Redrive | None = None,
 ) -> Redriven:
     """Read a refused record again, mended or as it was; once accepted it leaves the list."""
     mended = None if body is None else body.mended
-    report = await platform.intake(organization.id).redrive(
-        rejected_id, mended=mended, labels=caller.labels, actor=actor
-    )
+    report = await platform.intake(organization.id).redrive(rejected_id, mended=mended, actor=actor)
     return Redriven(accepted=report.accepted, duplicates=report.duplicates)
 
 

@@ -147,9 +147,7 @@ async def fork_task(
     # Of a kind whose extension is gone nothing says what it needs, and nothing carries it out.
     if found.kind in platform.queue.kinds.names():
         check_addition(caller, platform.queue.kinds.get(found.kind), organization)
-    made = await platform.control.fork(
-        organization.id, found.id, from_step=body.from_step, labels=caller.labels, actor=actor
-    )
+    made = await platform.control.fork(organization.id, found.id, from_step=body.from_step, actor=actor)
     return ForkedTask(task_id=made)
 
 

@@ -33,7 +33,11 @@ _REFUSED: Mapping[str, tuple[type[BailiwickError], str]] = {
     "over": (ApprovalOverError, "this approval is settled already; nothing is left to answer"),
     "changed": (ApprovalChangedError, "the digest you saw is not that of this approval; look again, then answer"),
     "lapsed": (ApprovalOverError, "the time of this approval is over; what follows then was shown with it"),
-    "requester": (NoApproverError, "who asked for the work does not approve it; somebody else has to answer"),
+    "requester": (
+        NoApproverError,
+        "who asked for the work, or brought it to run again, does not approve it, nor who made the key that did; "
+        "somebody else has to answer",
+    ),
     "undelegated": (NoApproverError, "that person has not delegated this answer to you, or no longer"),
     "again": (ApprovalOverError, "this person was heard on this approval; nobody counts twice"),
     "unsigned": (

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from bailiwick.audit import Actor
+from bailiwick.audit import ADMINISTRATOR, Actor
 from bailiwick.authority.model import EffectClass, Silence
 
 ApprovalState = Literal["waiting", "approved", "rejected", "expired", "stale", "edited"]
@@ -17,9 +17,6 @@ APPROVAL_STATES: tuple[ApprovalState, ...] = ("waiting", "approved", "rejected",
 AnswerDecision = Literal["approve", "reject", "edit"]
 
 Via = Literal["api", "cli"]
-
-ADMINISTRATOR = "administrator"
-"""The voice of whoever runs the installation and answers at the machine, or by an administrator's key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,8 +138,8 @@ class RememberedRules:
         if not proposal.is_reversible or proposal.effect_class == "destructive" or proposal.free_text:
             return None
         cursor = await connection.execute(
-            "select name, roles, agent_id, max_price, bounds from approval_rules_in_force(%s, %s, %s)",
-            (proposal.tool, proposal.target, self._clock.now()),
+            "select name, roles, agent_id, max_price, bounds from approval_rules_in_force(%s, %s, %s, %s)",
+            (proposal.tool, proposal.target, sorted(proposal.labels), self._clock.now()),
         )
         for row in await cursor.fetchall():
             is_theirs = row["agent_id"] is None or row["agent_id"] == proposal.agent_id

@@ -11,9 +11,10 @@ from bailiwick.authority.autonomy.rules import AutonomyRules, next_level
 from bailiwick.authority.autonomy.versions import AgentVersions
 from bailiwick.authority.model import EFFECT_CLASSES, EffectClass
 from bailiwick.events import EventLog
+from bailiwick.identity.people.persons import check_person
 from bailiwick.kernel.clock import Clock, SystemClock
 from bailiwick.kernel.documents import encode
-from bailiwick.kernel.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from bailiwick.kernel.errors import ConflictError, InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
@@ -21,6 +22,8 @@ from bailiwick.storage.connections import Connection
 Answer = Literal["approved", "rejected", "edited"]
 Looked = Literal["verified", "refuted"]
 Compared = Literal["agreed", "differed"]
+
+_WHAT = "how far agents may go is for people to say"
 
 
 class Autonomy:
@@ -123,7 +126,7 @@ class Autonomy:
         if level not in LEVEL_NAMES:
             raise InvalidInputError(f"level {level} does not exist; use 1 (observe) to 5 (act, also destructive)")
         reason = _reason(reason)
-        _check_person(actor, in_person=level > ACT)
+        check_person(actor, "level 5 is set by people" if level > ACT else _WHAT, in_person=level > ACT)
         place = Place(organization_id, agent_id, effect_class)  # pyright: ignore[reportArgumentType] - checked above
         async with self._database.transaction(organization_id) as connection:
             version = await self._noted(connection, organization_id, agent_id)
@@ -144,7 +147,7 @@ class Autonomy:
             ConflictError: it is answered already, or what was earned is so no longer; it is withdrawn then.
             ForbiddenError: the actor is no person.
         """
-        _check_person(actor)
+        check_person(actor, _WHAT)
         reason = None if reason is None else _reason(reason)
         noticed = await self._notice(organization_id, promotion_id)
         async with self._database.transaction(organization_id) as connection:
@@ -169,7 +172,7 @@ class Autonomy:
         Raises:
             NotFoundError, ConflictError, ForbiddenError: as of ``confirm``.
         """
-        _check_person(actor)
+        check_person(actor, _WHAT)
         reason = _reason(reason)
         noticed = await self._notice(organization_id, promotion_id)
         async with self._database.transaction(organization_id) as connection:
@@ -207,7 +210,7 @@ class Autonomy:
         Raises:
             ForbiddenError: the actor is no person.
         """
-        _check_person(actor)
+        check_person(actor, _WHAT)
         async with self._database.transaction(organization_id) as connection:
             before = await ledger.rules_of(connection, organization_id)
             await connection.execute(
@@ -258,20 +261,6 @@ class Autonomy:
 
     def _rows(self, connection: Connection, place: Place) -> Ledger:
         return Ledger(connection, place, self._clock.now())
-
-
-def _check_person(actor: Actor, *, in_person: bool = False) -> None:
-    """Refuse programs: what agents may do by themselves is for people to say.
-
-    A key may stand for a person's script, but not for their explicit word.
-    """
-    people = {"user", "system"} if in_person else {"user", "key", "system"}
-    if actor.kind not in people or (actor.kind == "system" and actor.id == "system"):
-        raise ForbiddenError(
-            "level 5 needs a person's own word: log in, or use the command line on the machine"
-            if in_person
-            else "how far agents may go is for people to say; service accounts and agents may not"
-        )
 
 
 def _named(actor: Actor) -> str:

@@ -19,9 +19,12 @@ from bailiwick.authority.budgets.model import (
     plain,
 )
 from bailiwick.events import EventLog
+from bailiwick.identity.people.persons import check_person
 from bailiwick.kernel.errors import NotFoundError
 from bailiwick.kernel.ids import new_id
 from bailiwick.storage import Database, Row
+
+_WHAT = "how much may be spent is for people to say"
 
 _ACCOUNTS = """
 select b.name as budget, a.holder, a.reserved, a.settled, b.amount, b.unit,
@@ -114,7 +117,9 @@ class Budgets(BudgetLedger):
 
         Raises:
             InvalidInputError: it cannot hold; says why.
+            ForbiddenError: a program asks; how much may be spent is for people to say.
         """
+        check_person(actor, _WHAT, or_platform=True)
         checked_budget(wanted)
         async with self._database.transaction(organization_id) as connection:
             found = await connection.execute(
@@ -144,7 +149,9 @@ class Budgets(BudgetLedger):
 
         Raises:
             NotFoundError: there is none.
+            ForbiddenError: a program asks.
         """
+        check_person(actor, _WHAT, or_platform=True)
         before = await self.get(organization_id, name)
         async with self._database.transaction(organization_id) as connection:
             gone = await connection.execute("select budget_remove(%s, %s) as is_gone", (organization_id, name))

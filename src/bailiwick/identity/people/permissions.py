@@ -70,6 +70,20 @@ def read_table(text: str) -> tuple[Mapping[str, str], Mapping[Role, frozenset[st
     return permissions, grants, operations
 
 
+def read_persons(text: str) -> frozenset[str]:
+    """Return the operations that only a person may ask for, by their ids.
+
+    Raises:
+        InternalError: one of them is no operation of the table.
+    """
+    table = tomllib.loads(text)
+    named = frozenset[str](table["persons"]["operations"])
+    unknown = sorted(named - table["operations"].keys())
+    if unknown:
+        raise InternalError(f"permissions.toml: {', '.join(unknown)} need a person and are no operations")
+    return named
+
+
 def _expanded(role: dict[str, Any], permissions: Mapping[str, str]) -> frozenset[str]:
     found: set[str] = set()
     for entry in role["may"]:
@@ -83,6 +97,6 @@ def _expanded(role: dict[str, Any], permissions: Mapping[str, str]) -> frozenset
     return frozenset(found)
 
 
-PERMISSIONS, GRANTS, OPERATIONS = read_table(
-    files("bailiwick.identity.people").joinpath("permissions.toml").read_text(encoding="utf-8")
-)
+_TABLE = files("bailiwick.identity.people").joinpath("permissions.toml").read_text(encoding="utf-8")
+PERMISSIONS, GRANTS, OPERATIONS = read_table(_TABLE)
+PERSONS = read_persons(_TABLE)

@@ -74,6 +74,7 @@ class _NewKey:
     owner: _Owner
     bounds: KeyBounds
     expires_at: datetime | None
+    made_by: frozenset[str]
 
 
 class Keys:
@@ -125,7 +126,8 @@ class Keys:
         else:
             bounds = organization_bounds(maker, organization_id, wanted, scopes, account_role=owner.role)
         ends = min((moment for moment in (expires_at, owner.expires_at) if moment is not None), default=None)
-        return await self._insert(_NewKey(name.strip(), place, owner, bounds, ends), maker.actor(address))
+        new = _NewKey(name.strip(), place, owner, bounds, ends, maker.people)
+        return await self._insert(new, maker.actor(address))
 
     async def authenticate(self, key: str) -> Caller:
         """Return who holds a key.
@@ -235,15 +237,15 @@ class Keys:
         async with self._database.transaction(place) as connection:
             await connection.execute(
                 "insert into api_keys (id, organization_id, name, prefix, key_hash, role, scopes, user_id, "
-                "service_account_id, expires_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                "service_account_id, expires_at, made_by) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 (
                     key_id, place, new.name, key[:_SHOWN_CHARACTERS], _hash(key), bounds.role, bounds.scopes,
-                    owner.user_id, owner.service_account_id, new.expires_at,
+                    owner.user_id, owner.service_account_id, new.expires_at, sorted(new.made_by),
                 ),
             )  # fmt: skip
             after = {
                 "name": new.name, "role": bounds.role, "scopes": bounds.scopes, "user_id": owner.user_id,
-                "service_account_id": owner.service_account_id,
+                "service_account_id": owner.service_account_id, "made_by": sorted(new.made_by),
                 "expires_at": None if new.expires_at is None else new.expires_at.isoformat(),
             }  # fmt: skip
             act = Act(place, "key.created", actor, f"key:{key_id}", after=after)
@@ -296,8 +298,12 @@ class Keys:
 def _caller(row: Row) -> Caller:
     scopes = None if row["scopes"] is None else frozenset[str](row["scopes"])
     holder = row["user_id"]
+    makers = frozenset[str](row["makers"]) - {f"user:{holder}"}
     if row["organization_id"] == INSTALLATION:
-        return Caller("key", row["id"], row["name"], is_admin=True, scopes=scopes, key_id=row["id"], holder_id=holder)
+        return Caller(
+            "key", row["id"], row["name"], is_admin=True, scopes=scopes, key_id=row["id"], holder_id=holder,
+            makers=makers,
+        )  # fmt: skip
     allowed = GRANTS[row["role"]]
     if row["service_role"] is not None:
         allowed &= GRANTS[row["service_role"]]
@@ -307,8 +313,11 @@ def _caller(row: Row) -> Caller:
         allowed &= scopes
     grants = {str(row["organization_id"]): allowed}
     if row["service_account_id"] is not None:
-        return Caller("service", row["service_account_id"], row["service_account"], grants=grants, key_id=row["id"])
-    return Caller("key", row["id"], row["name"], grants=grants, key_id=row["id"], holder_id=holder)
+        return Caller(
+            "service", row["service_account_id"], row["service_account"], grants=grants, key_id=row["id"],
+            makers=makers,
+        )  # fmt: skip
+    return Caller("key", row["id"], row["name"], grants=grants, key_id=row["id"], holder_id=holder, makers=makers)
 
 
 def _hash(key: str) -> bytes:

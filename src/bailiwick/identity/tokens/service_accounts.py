@@ -53,14 +53,14 @@ class ServiceAccounts:
         try:
             async with self._database.transaction(organization_id) as connection:
                 cursor = await connection.execute(
-                    "insert into service_accounts (id, organization_id, name, role) values (%s, %s, %s, %s) "
-                    f"returning {_COLUMNS}",
-                    (new_id(), organization_id, name.strip(), given),
+                    "insert into service_accounts (id, organization_id, name, role, made_by) "
+                    f"values (%s, %s, %s, %s, %s) returning {_COLUMNS}",
+                    (new_id(), organization_id, name.strip(), given, sorted(maker.people)),
                 )
                 row = await cursor.fetchone()
                 assert row is not None
                 account = _account(row)
-                after = {"name": account.name, "role": account.role}
+                after = {"name": account.name, "role": account.role, "made_by": sorted(maker.people)}
                 act = Act(
                     organization_id, "service_account.created", maker.actor(address), f"service_account:{account.id}",
                     after=after,

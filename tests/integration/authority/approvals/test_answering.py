@@ -101,8 +101,8 @@ async def test_whose_key_asked_for_the_work_does_not_approve_it(room: Room, logi
     asker, key = await room.person("asker", "owner"), new_id()
     as_superuser(
         login_url,
-        "insert into api_keys (id, organization_id, name, prefix, key_hash, role, user_id) "
-        "values (%s, %s, 'k', 'bw_', '\\x00', 'owner', %s)",
+        "insert into api_keys (id, organization_id, name, prefix, key_hash, role, user_id, made_by) "
+        "values (%s, %s, 'k', 'bw_', '\\x00', 'owner', %s, '{}')",
         key, room.organization_id, asker,
     )  # fmt: skip
     approval = await room.ask(labels=frozenset({f"by:key:{key}"}))

@@ -157,7 +157,9 @@ async def test_a_promotion_is_answered_once(school: School) -> None:
         (Actor("agent", "a-1", "Nora"), 3),
         (Actor("service", "s-1", "a program"), 3),
         (SYSTEM, 3),
-        (Actor("key", "k-1", "a key"), 5),
+        (Actor("system", "task:7", "a task without an agent"), 3),
+        (Actor("key", "k-1", "a key that is nobody's"), 3),
+        (Actor("key", "k-1", "a key", holder_id="u-1"), 5),
     ],
 )
 async def test_how_far_agents_may_go_is_for_people_to_say(school: School, actor: Actor, level: int) -> None:

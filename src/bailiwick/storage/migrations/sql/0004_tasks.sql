@@ -198,6 +198,9 @@ create table schedules (
     skipped bigint not null default 0,
     -- Of its tasks: who made it, and where its payload comes from.
     labels text[],
+    -- Who let it go on after a pause, and joins those who ask for its tasks; who fired it by hand, for the next alone.
+    resumed_by text[] not null default '{}',
+    fired_by text[] not null default '{}',
     created_at timestamptz not null default now(),
     unique (organization_id, name),
     check ((cron is null) <> (interval_seconds is null))

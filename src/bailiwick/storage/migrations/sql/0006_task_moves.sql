@@ -239,6 +239,13 @@ language sql as $$
     returning id
 $$;
 
+-- Joins the labels of who brought tasks to run again to their own: the application may join none to what is there.
+create function task_asked_again(p_tasks uuid[], p_labels text[]) returns void
+language sql as $$
+    update tasks t set labels = array(select unnest(t.labels) union select unnest(p_labels) order by 1)
+    where t.id = any (p_tasks) and t.organization_id = current_organization()
+$$;
+
 -- Adds a copy of a task that starts behind the journal's step p_from: what
 -- happened before is taken as it was, the rest is done anew. p_labels join its own.
 create function task_fork(p_org uuid, p_task uuid, p_new uuid, p_from int, p_labels text[] default null)
@@ -324,5 +331,6 @@ select engine_function('task_release(jsonb)');
 select engine_function('task_promote(int)');
 select engine_function('task_wake_by_events(uuid[])');
 select engine_function('task_wake_from_history(uuid[])');
+select engine_function('task_asked_again(uuid[], text[])');
 -- For the scheduler, which has no organization of its own.
 select engine_function('task_cancel(uuid, uuid[], text)');

@@ -9,7 +9,8 @@ returns table (id uuid, organization_id uuid, kind text, payload jsonb, priority
 language sql as $$
     select s.id, s.organization_id, s.kind, s.payload, s.priority, s.agent_id, s.cron, s.interval_seconds, s.timezone,
            s.jitter_seconds, s.overlap, s.catch_up, s.next_fire_at, s.anchor_at, now(),
-           (select t.id from tasks t where t.id = s.last_task_id), s.labels
+           (select t.id from tasks t where t.id = s.last_task_id),
+           nullif(array(select unnest(s.labels) union select unnest(s.resumed_by || s.fired_by) order by 1), '{}')
     from schedules s
     where not s.is_paused and s.next_fire_at <= now()
     order by s.next_fire_at limit p_limit for update of s skip locked
@@ -19,7 +20,7 @@ $$;
 create function schedules_move_on(p_moves jsonb) returns void
 language sql as $$
     update schedules s
-    set next_fire_at = r.next, skipped = s.skipped + r.skipped, problem = r.problem,
+    set next_fire_at = r.next, fired_by = '{}', skipped = s.skipped + r.skipped, problem = r.problem,
         last_fire_at = coalesce(r.fired, s.last_fire_at), last_task_id = coalesce(r.task, s.last_task_id)
     from jsonb_to_recordset(p_moves) as r (
         id uuid, next timestamptz, skipped bigint, fired timestamptz, task uuid, problem text)

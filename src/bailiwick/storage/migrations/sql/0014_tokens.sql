@@ -73,6 +73,9 @@ create table service_accounts (
     name text not null check (length(name) between 1 and 200),
     role text not null,
     is_disabled boolean not null default false,
+    -- The people who made it: user:ID, or administrator for whoever runs the machine. What a program made with a key
+    -- was made by those behind the key. What it asks for, they ask for.
+    made_by text[] not null,
     created_at timestamptz not null default now(),
     unique (organization_id, name)
 );
@@ -94,6 +97,8 @@ create table api_keys (
     -- Whose it is: a person's, a service account's, or neither for one made on the machine itself.
     user_id uuid references users (id) on delete cascade,
     service_account_id uuid references service_accounts (id) on delete cascade,
+    -- As of a service account.
+    made_by text[] not null,
     created_at timestamptz not null default now(),
     last_used_at timestamptz,
     expires_at timestamptz,
@@ -111,10 +116,10 @@ create index api_keys_of_service_account on api_keys (service_account_id) where 
 create function api_key_holder(p_hash bytea)
 returns table (id uuid, name text, organization_id uuid, role text, scopes text[], user_id uuid, user_role text,
                user_is_admin boolean, service_account_id uuid, service_account text, service_role text,
-               is_stale boolean)
+               is_stale boolean, makers text[])
 language sql stable as $$
     select k.id, k.name, k.organization_id, k.role, k.scopes, k.user_id, m.role, u.is_admin, s.id, s.name, s.role,
-           coalesce(k.last_used_at < now() - interval '1 minute', true)
+           coalesce(k.last_used_at < now() - interval '1 minute', true), k.made_by || s.made_by
     from api_keys k
     left join users u on u.id = k.user_id
     left join memberships m on m.user_id = k.user_id and m.organization_id = k.organization_id

@@ -173,20 +173,37 @@ language sql stable as $$
     select case when a.escalated_at is null or a.escalate_to is null then a.roles else a.roles || a.escalate_to end
 $$;
 
--- The people behind the work: whoever asked for it, by name or by a key of theirs.
-create function approval_requesters(a approvals) returns setof uuid
+-- The people behind work that carries labels, named as voices are: whoever asked for it or brought it to run again, by
+-- name or by a key of theirs, and whoever made the key or the service account that did. Doors write the people into
+-- the labels, which outlive a key; where only the key is named, its row says who they are.
+create function requesters(p_labels text[]) returns setof text
 language sql stable as $$
-    select substr(l, 9)::uuid from unnest(a.labels) as l where l ~ '^by:user:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+    with asked as (
+        select split_part(l, ':', 2) as kind, substr(l, length(split_part(l, ':', 2)) + 5) as who
+        from unnest(p_labels) as l where l like 'by:%'
+    ), programs as (
+        select kind, who::uuid as id from asked
+        where kind in ('key', 'service') and who ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+    )
+    select 'user:' || who from asked where kind = 'user'
     union
-    select k.user_id from api_keys k where 'by:key:' || k.id = any (a.labels) and k.user_id is not null
+    select who from asked where kind = 'maker'
+    union
+    select 'administrator' from asked where kind = 'system' and who like 'account:%'
+    union
+    select unnest(array_append(k.made_by, 'user:' || k.user_id)) from programs p join api_keys k on k.id = p.id
+    where p.kind = 'key'
+    union
+    select unnest(s.made_by || k.made_by)
+    from programs p join service_accounts s on s.id = p.id left join api_keys k on k.service_account_id = s.id
+    where p.kind = 'service'
 $$;
 
--- Whether who runs the installation asked for the work: at the machine, or by an administrator's key.
-create function approval_is_administrators(a approvals) returns boolean
+-- Who brought the task to run again after it asked is found at the task.
+create function approval_requesters(a approvals) returns setof text
 language sql stable as $$
-    select exists (select from unnest(a.labels) as l where l like 'by:system:account:%')
-        or exists (select from api_keys k where 'by:key:' || k.id = any (a.labels)
-                   and k.organization is null and k.user_id is null)
+    select requesters(a.labels || (select t.labels from tasks t
+                                   where t.id = a.task_id and t.organization_id = a.organization_id))
 $$;
 
 -- Whether a person may answer an approval in their own right, as things stand now.
@@ -197,7 +214,7 @@ language sql stable as $$
         where u.id = p_user and not u.is_disabled
           and (u.is_admin or exists (select from unnest(approval_roles(a)) as r
                                      where role_rank(m.role) >= role_rank(r))))
-        and p_user not in (select approval_requesters(a))
+        and not exists (select from approval_requesters(a) as r where r = 'user:' || p_user)
 $$;
 
 -- The members who may answer in their own right.
@@ -263,9 +280,8 @@ begin
         when a.digest <> p_digest then 'changed'
         when a.expires_at <= p_at then 'lapsed'
         when v_user is null and (p_by <> 'administrator' or p_for is not null) then 'stranger'
-        when v_user is null and approval_is_administrators(a) then 'requester'
-        when v_user is not null and (v_user in (select approval_requesters(a))
-                                     or v_voice in (select approval_requesters(a))) then 'requester'
+        when exists (select from approval_requesters(a) as r
+                     where r in (p_by, 'user:' || v_user, 'user:' || v_voice)) then 'requester'
         when v_user <> v_voice and v_delegation is null then 'undelegated'
         when v_user <> v_voice and not exists (
             select from users u where u.id = v_user and not u.is_disabled and exists (
@@ -382,8 +398,10 @@ begin
 end $$;
 create trigger approval_rule_born before insert on approval_rules for each row execute function approval_rule_born();
 
--- The rules in force for a tool on a target. One whose maker has lost the role rests.
-create function approval_rules_in_force(p_tool text, p_target text, p_at timestamptz) returns setof approval_rules
+-- The rules in force for a tool on a target. One whose maker has lost the role rests; so does one whose maker asked
+-- for the work, because nobody says yes to themselves ahead either.
+create function approval_rules_in_force(p_tool text, p_target text, p_labels text[], p_at timestamptz)
+returns setof approval_rules
 language sql stable as $$
     select r.* from approval_rules r
     where r.organization_id = current_organization() and r.tool = p_tool and r.target = p_target
@@ -392,8 +410,10 @@ language sql stable as $$
           select from users u left join memberships m on m.user_id = u.id and m.organization_id = r.organization_id
           where 'user:' || u.id = r.made_by and not u.is_disabled
             and (u.is_admin or exists (select from unnest(r.roles) as x where role_rank(m.role) >= role_rank(x)))))
+      and not exists (select from requesters(p_labels) as who where who = r.made_by)
     order by r.id
 $$;
+select engine_function('approval_rules_in_force(text, text, text[], timestamptz)');
 
 -- Who follows a link knows its token and nothing else.
 create function approval_link_organization(p_token_hash bytea) returns uuid
