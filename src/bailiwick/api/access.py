@@ -155,8 +155,10 @@ def check_addition(caller: Caller, kind: TaskKind, organization: Organization) -
 
     Raises:
         ForbiddenError: says what is missing.
+        InvalidInputError: the kind has a door of its own.
     """
     check_kind(caller, kind, organization)
+    kind.check_by_hand()
     if not kind.is_metered and kind.needs is None and not caller.is_unbounded_admin:
         raise ForbiddenError(
             f"{kind.name} is the platform's own upkeep and counts against no quota, so only administrators of the "

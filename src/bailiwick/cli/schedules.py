@@ -95,6 +95,7 @@ def add(
     )  # fmt: skip
 
     async def put(installation: Installation, organization: Organization) -> ScheduleRecord:
+        installation.queue.kinds.get(kind).check_by_hand()
         made = await installation.schedules.put(organization.id, new, actor=operator())
         return await installation.schedules.get(organization.id, made)
 

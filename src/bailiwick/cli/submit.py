@@ -49,6 +49,7 @@ def submit(
     labels = operator().labels | (NO_LABELS if outside is None else {untrusted(outside)})
 
     async def work(installation: Installation, organization: Organization) -> tuple[bool, TaskRecord]:
+        installation.queue.kinds.get(kind).check_by_hand()
         agent_id = None if agent is None else (await installation.directory.get(organization.id, agent)).id
         new = NewTask(kind, document, priority=priority, key=key, delay_seconds=delay, agent_id=agent_id, labels=labels)
         added = await installation.queue.enqueue(organization.id, new)

@@ -137,6 +137,10 @@ def fork(
     """Add a copy of a task that keeps the steps before one and does the rest anew."""
 
     async def make(installation: Installation, organization: Organization) -> str:
+        kind = (await installation.tasks.get(organization.id, task_id)).kind
+        # Of a kind whose extension is gone nothing is known, and nothing carries it out.
+        if kind in installation.queue.kinds.names():
+            installation.queue.kinds.get(kind).check_by_hand()
         return await installation.control.fork(organization.id, task_id, from_step=from_step, actor=operator())
 
     forked = with_organization(org, make)

@@ -14,7 +14,8 @@ from bailiwick.kernel.errors import ConflictError
 from bailiwick.storage import Database
 from bailiwick.tasks import NewTask, RetryPolicy, Run, TaskKind, TaskQueue
 from bailiwick.tasks.acting import Acted, Effect
-from bailiwick.tasks.reader import TaskReader
+from bailiwick.tasks.errors import DiscardTask
+from bailiwick.tasks.reader import TaskReader, TaskRecord
 
 KIND = "run.rewind"
 AGENT_KIND = "rewinder"
@@ -70,7 +71,7 @@ class Rewinding:
         """Return the kind of task that carries out rewinds."""
         return TaskKind(
             KIND, self.handle, RewindPayload, RetryPolicy(max_attempts=10, first_delay_seconds=1), 3600,
-            needs="effects:write",
+            needs="effects:write", asked_by="bailiwick rewind RUN --to STEP, or POST /api/v1/runs/RUN/rewind",
         )  # fmt: skip
 
     async def plan(self, organization_id: str, wanted: RewindPayload) -> RewindPlan:
@@ -96,10 +97,7 @@ class Rewinding:
         """
         run = await self._tasks.get(organization_id, wanted.run)
         if not run.state.is_final:
-            raise ConflictError(
-                f"run {run.id} is {run.state}: what it does next would mix with what is taken back; "
-                f"cancel it first: bailiwick tasks cancel {run.id}"
-            )
+            raise ConflictError(_not_over(run))
         plan = await self.plan(organization_id, wanted)
         if not plan.has_work:
             return Rewind(plan, None)
@@ -149,11 +147,13 @@ class Rewinding:
         return _result(wanted, undone, left, [], stopped=None)
 
     async def _planned(self, organization_id: str, wanted: RewindPayload) -> list[dict[str, Any]]:
+        await self._ensure_over(organization_id, wanted.run)
         plan = await self.plan(organization_id, wanted)
         return [asdict(one) for one in plan.undos if one.prospect != "reverted"]
 
     async def _looked(self, organization_id: str, entry: dict[str, Any], wanted: RewindPayload) -> dict[str, Any]:
         """Look again, right before it is taken back: inverses have done their part, and others may have theirs."""
+        await self._ensure_over(organization_id, wanted.run)
         effect = await self._effects.get(organization_id, entry["effect_id"])
         looked = await self._planning.look(effect)
         found: dict[str, Any] = {**asdict(looked), "inverse": None}
@@ -166,6 +166,12 @@ class Rewinding:
             found["inverse"] = {**effect.undo, "reason": (why + said)[:2000]}
         return found
 
+    async def _ensure_over(self, organization_id: str, run_id: str) -> None:
+        """Look whether the run is over, at every step: since it was asked about it may have been redriven."""
+        run = await self._tasks.get(organization_id, run_id)
+        if not run.state.is_final:
+            raise DiscardTask(f"{_not_over(run)}, then redrive this task")
+
     async def _key(self, organization_id: str, run_id: str) -> str:
         """Return the key of a run's next rewind: two that begin at once are one, a later one is another."""
         row = await self._database.fetch_one(
@@ -174,6 +180,13 @@ class Rewinding:
             organization_id=organization_id,
         )
         return f"rewind:{run_id}:{0 if row is None else row['n']}"
+
+
+def _not_over(run: TaskRecord) -> str:
+    return (
+        f"run {run.id} is {run.state}: what it does next would mix with what is taken back; "
+        f"cancel it first: bailiwick tasks cancel {run.id}"
+    )
 
 
 def _refuse_what_is_in_the_way(plan: RewindPlan, wanted: RewindPayload) -> None:

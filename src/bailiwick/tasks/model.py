@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from bailiwick.kernel.concerns import Concern
+from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.kernel.labels import NO_LABELS
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ class TaskKind:
     platform's own upkeep: it counts neither as use nor against the quota of
     tasks, and goes on where storage is full. ``outside`` names where the text in
     its payload comes from if not from a member: its tasks are labelled untrusted
-    whoever submits them.
+    whoever submits them. ``asked_by`` names the command and the route that ask for
+    one, where they check and record more than adding a task does; it is not added
+    or scheduled by hand then.
     """
 
     name: str
@@ -88,6 +91,16 @@ class TaskKind:
     needs: str | None = None
     is_metered: bool = True
     outside: str | None = None
+    asked_by: str | None = None
+
+    def check_by_hand(self) -> None:
+        """Refuse what has a door of its own, whoever adds it by another.
+
+        Raises:
+            InvalidInputError: names the door.
+        """
+        if self.asked_by is not None:
+            raise InvalidInputError(f"a task {self.name} is not added by hand; ask for it with: {self.asked_by}")
 
 
 @dataclass(frozen=True, slots=True)

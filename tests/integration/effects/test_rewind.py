@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from bailiwick.audit import EntryFilter
+from bailiwick.effects.rewinding import KIND
 from bailiwick.kernel.errors import ConflictError, NotFoundError
 from bailiwick.kernel.ids import new_id
 from bailiwick.tasks import Run
+from bailiwick.tasks.control import TaskControl
 from tests.support.acting import PERSON
 from tests.support.engine import AnyPayload
-from tests.support.shelf import RewindingEngine
+from tests.support.shelf import RewindingEngine, play
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -58,6 +60,45 @@ async def test_everything_is_taken_back_newest_first_each_by_a_verified_effect_o
     assert [(entry.actor.id, entry.target, entry.reason) for entry in asked.items] == [
         (PERSON.id, f"task:{run}", "wrong shelf")
     ]
+
+
+async def rests(engine: RewindingEngine) -> str:
+    """A run that put two things on the shelf and is not over."""
+
+    async def put_and_rest(run: Run, payload: AnyPayload) -> None:
+        await play(run, payload)
+        await run.sleep(3600)
+
+    engine.handles("rest", put_and_rest)
+    script = [("put", "a", "1"), ("put", "b", "2")]
+    run = await engine.add("rest", {"script": script}, agent_id=engine.agent_id)
+    await engine.reaches(run, "waiting")
+    return run
+
+
+async def test_a_run_that_is_not_over_is_not_rewound_whoever_added_the_task(engine: RewindingEngine) -> None:
+    run = await rests(engine)
+    by_hand = await engine.ended(await engine.add(KIND, engine.wanted(run).model_dump(), agent_id=engine.rewinder_id))
+    assert (by_hand["state"], engine.shelf.contents()) == ("discarded", {"a": "1", "b": "2"})
+    assert f"cancel it first: bailiwick tasks cancel {run}" in by_hand["reason"]
+
+
+async def test_a_run_that_goes_on_while_it_is_rewound_stops_the_rewind(engine: RewindingEngine) -> None:
+    control = TaskControl(engine.database, engine.wakeups)
+    run = await rests(engine)
+    await control.cancel(engine.organization_id, [run], reason="a test")
+
+    async def revive(tool: str, boundary: str) -> None:
+        if (tool, boundary) == ("shelf.take", "after"):
+            await control.redrive(engine.organization_id, [run])
+            await control.pause(engine.organization_id, [run])
+
+    engine.shelf.hook = revive
+    begun = await engine.rewinding.begin(engine.organization_id, engine.wanted(run), actor=PERSON)
+    assert begun.task_id is not None
+    ended = await engine.ended(begun.task_id)
+    assert (ended["state"], engine.shelf.contents()) == ("discarded", {"a": "1"})
+    assert "cancel it first" in ended["reason"]
 
 
 async def test_only_what_came_from_the_step_on_is_taken_back_and_the_rest_later(engine: RewindingEngine) -> None:

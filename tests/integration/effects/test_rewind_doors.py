@@ -107,6 +107,23 @@ async def test_a_run_is_rewound_over_the_api_as_its_dry_run_says(house: House) -
         assert [one["state"] for one in shown] == ["reverted", "verified", "reverted"]
 
 
+async def test_a_rewind_has_one_door_where_it_is_checked_and_audited(house: House) -> None:
+    run = await house.play(("put", "a", "1"))
+    key = await house.installation.keys.issue("acme", organization_id=house.organization_id)
+    wanted = {"kind": "run.rewind", "payload": {"run": run, "to_step": 0}}
+    schedule = {**wanted, "interval_seconds": 60}
+    async with client_of(create_app(house.installation), key) as client:
+        begun = (await client.post(f"/api/v1/runs/{run}/rewind", json={"to_step": 0})).json()
+        await house.ended(begun["task_id"])
+        for method, path, body in (
+            ("POST", "/api/v1/tasks", wanted), ("PUT", "/api/v1/schedules/again", schedule),
+            ("POST", f"/api/v1/tasks/{begun['task_id']}/fork", {"from_step": 0}),
+        ):  # fmt: skip
+            refused = await client.request(method, path, json=body)
+            assert refused.status_code == 422, (path, refused.text)
+            assert "bailiwick rewind RUN --to STEP" in refused.json()["detail"]
+
+
 async def test_the_first_rewind_hires_who_answers_for_it_and_asks_people(login_url: str, tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     settings = Settings(database_url=SecretStr(login_url), port=0, rate_limits=False, warm_start=False)
