@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import psycopg
 import structlog
 from pydantic import BaseModel, ValidationError
 
@@ -64,7 +65,10 @@ class Attempts:
             return await self._put_off(run, kind.retry.first_delay_seconds, None)
         except Exception as error:  # noqa: BLE001 - a handler may fail in any way; the policy decides
             return await self._fail(run, kind, error)
-        await self._finish(run, row)
+        try:
+            await self._finish(run, row)
+        except psycopg.Error as error:
+            return await self._fail(run, kind, error)
         self._observe(task, None)
         return "completed"
 
@@ -89,7 +93,13 @@ class Attempts:
             row = _end_row(run, "discarded")
             row["why"] = record["message"]
             row["e"] = record
-            await self._finish(run, row)
+            try:
+                await self._finish(run, row)
+            except psycopg.Error as refused:
+                # Not even this can be written, as where a clock is months off. Left to itself the task would begin
+                # anew at once and for ever.
+                log.exception("a task cannot be ended; it is put off", task_id=task.id, kind=task.kind)
+                return await self._put_off(run, kind.retry.max_delay_seconds, error_record(refused, task.attempt))
             self._wakeups.announce(EVENTS)
             return "discarded"
         return await self._put_off(run, allowed if delay is None else delay, record)

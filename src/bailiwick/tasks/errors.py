@@ -2,6 +2,9 @@
 
 from bailiwick.kernel.errors import BailiwickError, ConflictError, InternalError
 
+# A hundred years: what is no number, or more, would never be due.
+MAX_DELAY_SECONDS = 3_155_760_000
+
 
 class DiscardTask(BailiwickError):
     """Raise it in a handler to dead-letter the task at once: trying again cannot help."""
@@ -17,6 +20,8 @@ class RetryTask(BailiwickError):
 
     def __init__(self, reason: str, *, delay_seconds: float) -> None:
         super().__init__(reason)
+        if not 0 <= delay_seconds <= MAX_DELAY_SECONDS:
+            raise ValueError(f"delay_seconds is 0 to {MAX_DELAY_SECONDS:,}")
         self.delay_seconds = delay_seconds
 
 

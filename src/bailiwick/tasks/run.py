@@ -15,7 +15,7 @@ from bailiwick.kernel.ids import id_at, time_of
 from bailiwick.kernel.labels import checked
 from bailiwick.storage.rows import RowFields, raw
 from bailiwick.tasks.acting import Acted, Acting, Effect, Expectation, Expecting
-from bailiwick.tasks.errors import JournalMismatchError, LeaseLostError, Suspended
+from bailiwick.tasks.errors import MAX_DELAY_SECONDS, JournalMismatchError, LeaseLostError, Suspended
 from bailiwick.tasks.journal import Journal, JournalEntry
 from bailiwick.tasks.model import Labelled, NewTask, Task, TaskOutcome
 from bailiwick.telemetry.redacting import redacted_json
@@ -24,6 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _PLAIN = (type(None), bool, int, float, str)
+_MAX_CHARGE = 1_000_000_000
 
 # How much later than its id says an event may be committed: clocks differ, and a
 # publisher may have waited for the database.
@@ -96,8 +97,9 @@ class Run:
 
     def charge(self, amount: float) -> None:
         """Add to the task's cost, in the organization's currency."""
-        if amount < 0:
-            raise ValueError("a charge cannot be negative")
+        # As much as is kept; what is no number is none of it.
+        if not 0 <= amount <= _MAX_CHARGE:
+            raise ValueError(f"a charge cannot be negative, nor more than {_MAX_CHARGE:,}")
         self._cost += amount
 
     @property
@@ -164,8 +166,8 @@ class Run:
 
     async def sleep(self, seconds: float) -> None:
         """Let go of the worker and go on that much later, by the database's clock."""
-        if seconds < 0:
-            raise ValueError("cannot sleep for less than nothing")
+        if not 0 <= seconds <= MAX_DELAY_SECONDS:
+            raise ValueError(f"cannot sleep for less than nothing, nor for more than {MAX_DELAY_SECONDS:,} s")
         await self._suspend("sleep", "sleep", {"delay": seconds})
 
     async def wait_for(
@@ -177,6 +179,8 @@ class Run:
         key; one that came before this call answers it at once. Returns the event
         as ``{id, type, key, payload, occurred_at}``, or None after the timeout.
         """
+        if timeout_seconds is not None and not 0 <= timeout_seconds <= MAX_DELAY_SECONDS:
+            raise ValueError(f"timeout_seconds is 0 to {MAX_DELAY_SECONDS:,}")
         had: list[str] = []
         for entry in self._recorded.values():
             answer = entry.result

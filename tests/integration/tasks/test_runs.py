@@ -3,14 +3,16 @@
 import asyncio
 import threading
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from bailiwick.kernel.errors import InvalidPayloadError, NotFoundError, PayloadTooLargeError, UnknownKindError
-from bailiwick.kernel.ids import new_id
+from bailiwick.kernel.ids import id_at, new_id
+from bailiwick.storage.rows import RowFields, batch
 from bailiwick.tasks import DiscardTask, NewTask, RetryPolicy, RetryTask, Run
-from tests.support.engine import AnyPayload, Engine
+from tests.support.engine import AnyPayload, Engine, until
 
 
 async def test_a_plain_function_runs_in_a_thread_and_results_look_the_same_ever_after(engine: Engine) -> None:
@@ -103,6 +105,60 @@ async def test_a_result_that_cannot_be_kept_is_a_failure_not_a_stuck_task(engine
     await engine.work()
     for kind in ("nul", "surrogate", "odd name"):
         assert (await engine.ended(await engine.add(kind), seconds=5))["state"] == "discarded"
+
+
+async def test_an_end_that_the_database_refuses_puts_the_task_off_instead_of_running_it_for_ever(
+    engine: Engine,
+) -> None:
+    """As where the clock of who added it is months off: there is no partition for what ended."""
+    attempts = 0
+
+    async def handler(run: Run, payload: AnyPayload) -> int:
+        nonlocal attempts
+        del run, payload
+        attempts += 1
+        return attempts
+
+    engine.handles("work", handler, retry=RetryPolicy(max_attempts=2, first_delay_seconds=0.001, factor=1))
+    await engine.work()
+    task = id_at(datetime.now(UTC) + timedelta(days=400))
+    row: RowFields = {"id": task, "org": engine.organization_id, "kind": "work"}
+    await engine.inspector.fetch_all("select * from task_enqueue(%s::jsonb)", (batch([row]),))
+
+    async def is_put_off() -> bool:
+        found = await engine.live(task)
+        return found is not None and found["state"] == "retryable" and found["failures"] == 2
+
+    await until(is_put_off, "the task is put off")
+    found = await engine.live(task)
+    assert found is not None
+    assert found["run_at"] > datetime.now(UTC) + timedelta(minutes=30)
+    assert "no partition" in found["errors"][-1]["message"]
+    assert attempts == 2
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), 1e300, -1.0])
+async def test_times_and_charges_that_are_none_are_refused_to_the_handler(engine: Engine, odd: float) -> None:
+    refused: list[str] = []
+
+    async def handler(run: Run, payload: AnyPayload) -> None:
+        del payload
+        for name, call in (
+            ("charge", lambda: run.charge(odd)),
+            ("retry", lambda: RetryTask("later", delay_seconds=odd)),
+        ):
+            with pytest.raises(ValueError, match=r"charge|delay_seconds"):
+                call()
+            refused.append(name)
+        with pytest.raises(ValueError, match="sleep"):
+            await run.sleep(odd)
+        with pytest.raises(ValueError, match="timeout_seconds"):
+            await run.wait_for("go", key="x", timeout_seconds=odd)
+
+    engine.handles("work", handler, retry=RetryPolicy(max_attempts=1))
+    await engine.work()
+    ended = await engine.ended(await engine.add("work"))
+    assert (ended["state"], refused) == ("completed", ["charge", "retry"]), ended["reason"]
 
 
 async def test_cost_adds_up_over_waits_and_attempts(engine: Engine) -> None:
