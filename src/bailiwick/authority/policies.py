@@ -128,7 +128,6 @@ class Policies:
                 await self._audit.record(act, connection=connection)
         except psycopg.errors.UniqueViolation as error:
             raise ConflictError("somebody put another version in this moment; look at it and try again") from error
-        self._events.announce()
         return made
 
     async def get(self, organization_id: str, version: int | None = None) -> PolicyRecord:

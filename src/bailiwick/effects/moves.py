@@ -167,9 +167,7 @@ class Moves:
     async def see(self, effect: EffectRecord, verdict: Verdict, *, is_final: bool) -> bool:
         """Keep, in a transaction of its own, what the tool itself saw right after the call."""
         async with self._database.transaction(effect.organization_id) as connection:
-            done = await self.judge(effect, verdict, is_final=is_final, connection=connection)
-        self._events.announce()
-        return done
+            return await self.judge(effect, verdict, is_final=is_final, connection=connection)
 
     async def tell(self, effect: EffectRecord, what: str, reason: str, connection: Connection) -> None:
         """Record the event of a move. Reads are not told: they change nothing, and there are many."""
@@ -183,10 +181,6 @@ class Moves:
         labels = frozenset(effect.labels) | answer_labels(effect.tool, what, None, reason)
         event = NewEvent(f"effect.{what}", fact, cause_id=effect.task_id, labels=labels)
         await self._events.append(connection, effect.organization_id, [event])
-
-    def announce(self) -> None:
-        """Tell followers that there may be new events, once the transaction that recorded them is committed."""
-        self._events.announce()
 
     async def _settle_budgets(self, effect: EffectRecord, state: str, connection: Connection) -> None:
         """Record what was spent, or give back what was reserved; of what is unknown it stays reserved."""
@@ -202,7 +196,6 @@ class Moves:
                 await write(connection)
         except _RefusedError:
             return False
-        self._events.announce()
         return True
 
     async def _record(
@@ -226,6 +219,8 @@ class Moves:
 
     async def _revert(self, inverse: EffectRecord, connection: Connection) -> None:
         """Mark what an inverse takes back; nothing happens where it was taken back before, or never was outside."""
+        if inverse.reverts is None:
+            return
         cursor = await connection.execute(
             trusted(f"select {COLUMNS} from effects where id = %s and state = any(%s) for no key update"),
             (inverse.reverts, list(DONE_STATES)),

@@ -133,7 +133,6 @@ class Proposing:
                 await self._moves.tell(effect, "declined", standing.problem or "", connection)
             else:
                 await self._moves.tell(effect, "proposed", effect.reason, connection)
-        self._moves.announce()
         terms = None if standing.decision is None else standing.decision.terms
         return effect, None if terms is None else terms.expires_hours * 3600
 

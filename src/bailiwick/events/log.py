@@ -16,6 +16,7 @@ from bailiwick.kernel.labels import checked, declared
 from bailiwick.storage.batching import Batcher
 from bailiwick.storage.channel import Channel
 from bailiwick.storage.connections import Connection
+from bailiwick.storage.database import after_commit
 from bailiwick.storage.refusals import Exhausted
 from bailiwick.storage.rows import RowFields, batch, raw
 from bailiwick.storage.waking import EVENTS, TASKS, Wakeups
@@ -86,7 +87,7 @@ class EventLog:
     async def append(self, connection: Connection, organization_id: str, events: Sequence[NewEvent]) -> None:
         """Record events in a transaction of the caller's: they stand or fall with what else it does.
 
-        Call ``announce`` once it is committed; without it followers learn of them at their next poll.
+        Followers, and workers where tasks follow, are told of it once that is committed.
         What concerns a person is not asked about here: whoever writes with a change knows why.
         """
         entries = [self._entry(organization_id, event) for event in events]
@@ -98,10 +99,15 @@ class EventLog:
         )
         for entry in entries:
             EVENTS_RECORDED.labels(entry.row["type"]).inc()
+        after_commit(connection, self._tell_followers)
+        if any(entry.tasks for entry in entries):
+            after_commit(connection, self.announce)
 
     def announce(self) -> None:
-        """Tell followers and workers that there may be new events and tasks."""
+        """Tell workers that there may be tasks to do, because events were recorded or waits for them answered."""
         self._wakeups.announce(TASKS)
+
+    def _tell_followers(self) -> None:
         self._wakeups.announce(EVENTS)
 
     def _entry(self, organization_id: str, event: NewEvent) -> _Entry:
@@ -152,8 +158,8 @@ class EventLog:
                 EVENTS_RECORDED.labels(entry.row["type"]).inc()
         await self._wake_waits(entries, published)
         if tasks:
-            self._wakeups.announce(TASKS)
-        self._wakeups.announce(EVENTS)
+            self.announce()
+        self._tell_followers()
         return published
 
     async def _wake_waits(self, entries: list[_Entry], published: list[Published]) -> None:
@@ -167,7 +173,7 @@ class EventLog:
         if keyed:
             rows = await self._channel.call("select task_wake_by_events(%s::uuid[]) as woken", (keyed,))
             if rows[0]["woken"]:
-                self._wakeups.announce(TASKS)
+                self.announce()
 
 
 def _concern(event_type: EventType, payload: BaseModel) -> tuple[str, str] | None:

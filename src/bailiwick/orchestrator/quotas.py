@@ -57,4 +57,3 @@ class QuotaTeller:
                 ),
                 connection=connection,
             )  # fmt: skip
-        self._events.announce()

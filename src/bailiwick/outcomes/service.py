@@ -126,7 +126,6 @@ class Outcomes:
             row = await cursor.fetchone()
             if row is not None:
                 await self._follow_up(OutcomeRecord(**row), look.finding.verdict, connection)
-        self._events.announce()
         return row is not None
 
     async def _follow_up(self, outcome: OutcomeRecord, found: Found, connection: Connection) -> None:

@@ -235,7 +235,6 @@ class Consents:
                 reason=evidence.method,
             )  # fmt: skip
             await self._audit.record(act, connection=connection)
-        self._events.announce()
         row = await self._database.fetch_one(
             f"select {_COLUMNS} from consents c where c.subject_id = %s and c.purpose = %s",
             (subject.id, wanted),

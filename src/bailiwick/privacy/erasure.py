@@ -230,7 +230,6 @@ class ErasureJob:
                 after={"request": request.id, "certificate_sha256": certificate["sha256"]},
             )  # fmt: skip
             await self._audit.record(act, connection=connection)
-        self._events.announce()
         return str(certificate["sha256"])
 
     def _vectors(self) -> str:

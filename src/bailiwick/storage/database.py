@@ -1,11 +1,13 @@
 """The pool: how everything but the engine's hot path reaches PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import LiteralString, cast
+from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg import sql as composing
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -22,6 +24,9 @@ from bailiwick.storage.connections import (
 from bailiwick.storage.refusals import refusal_of
 
 Params = Sequence[object] | Mapping[str, object]
+
+# What is to be called once the transaction that a connection is in is committed.
+_after_commit: WeakKeyDictionary[Connection, dict[Callable[[], None], None]] = WeakKeyDictionary()
 
 
 class Database:
@@ -65,10 +70,15 @@ class Database:
             DatabaseUnavailableError, DiskFullError, QuotaExceededError: nothing was written.
         """
         try:
-            async with self._pool.connection() as connection, connection.transaction():
-                if organization_id is not None:
-                    await connection.execute("select set_config('app.organization', %s, true)", (organization_id,))
+            # Whoever leaves its block commits, or rolls back by an exception.
+            async with self._pool.connection() as connection:
+                _after_commit.pop(connection, None)
+                await connection.execute(_begin(organization_id), prepare=False)
                 yield connection
+                # Before another gets the connection, and with it what is to be called for it.
+                calls = _after_commit.pop(connection, {})
+            for call in calls:
+                call()
         except PoolTimeout as error:
             raise DatabaseUnavailableError(
                 "no database connection became free within 10 s; try again, or raise the pool's size"
@@ -100,6 +110,21 @@ class Database:
         async with self.transaction(organization_id) as connection:
             cursor = await connection.execute(trusted(sql), params)
             return cursor.rowcount
+
+
+def after_commit(connection: Connection, call: Callable[[], None]) -> None:
+    """Have something called once a connection's transaction is committed, once however often it is asked for.
+
+    Never if it is rolled back. It must be quick and must not fail.
+    """
+    _after_commit.setdefault(connection, {})[call] = None
+
+
+def _begin(organization_id: str | None) -> LiteralString | composing.Composed:
+    if organization_id is None:
+        return "begin"
+    # One message in place of two; what sets a variable takes no parameters, hence the literal.
+    return composing.SQL("begin; set local app.organization = {}").format(composing.Literal(organization_id))
 
 
 def trusted(sql: str) -> LiteralString:

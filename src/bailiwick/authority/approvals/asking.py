@@ -157,7 +157,6 @@ class Asking:
             await self._events.append(connection, organization_id, [moved(fact, approval, "waiting")])
             after = {"to": approval.escalate_to} if fact == ESCALATED else None
             await self._record(approval, fact, SYSTEM, connection, after=after)
-        self._events.announce()
         return True
 
     def digest_of(self, approval: ApprovalRecord) -> str:

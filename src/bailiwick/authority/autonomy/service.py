@@ -135,7 +135,6 @@ class Autonomy:
             rows = self._rows(connection, place)
             moved = Move(version, await rows.level(), level, "person", reason, _named(actor))
             await self._mover.move(rows, moved, actor)
-        self._events.announce()
 
     async def confirm(
         self, organization_id: str, promotion_id: str, *, actor: Actor, reason: str | None = None
@@ -163,7 +162,6 @@ class Autonomy:
                 await rows.answer("withdrawn", SYSTEM.id, obstacle)
         if obstacle is not None:
             raise ConflictError(f"the promotion was withdrawn: {obstacle}")
-        self._events.announce()
         return await self.promotion(organization_id, promotion_id)
 
     async def refuse(self, organization_id: str, promotion_id: str, *, actor: Actor, reason: str) -> Promotion:

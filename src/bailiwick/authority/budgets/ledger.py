@@ -134,7 +134,6 @@ class BudgetLedger:
             return
         async with self._database.transaction(organization_id) as own:
             yield own
-        self._events.announce()
 
     async def _call(
         self, connection: Connection, organization_id: str, function: str, params: tuple[object, ...]
