@@ -1,7 +1,8 @@
 """``run.act`` is the only way to change anything outside the journal: who can speak to the outside, and why."""
 
 import ast
-from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[3] / "src" / "bailiwick"
@@ -30,47 +31,50 @@ EXCEPTIONS = {
 """Who may use one, and why that is no way around the authority."""
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(SOURCE.rglob("*.py")):
-        yield path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class Module:
+    """What a module imports and which methods it calls; the whole trees of all would fill the memory."""
+
+    imported: frozenset[str]
+    called: frozenset[str]
+    applies_tools: bool
+    changing: frozenset[str]
+
+    @property
+    def carriers(self) -> set[str]:
+        return {name for name in CARRIERS if any(one == name or one.startswith(f"{name}.") for one in self.imported)}
 
 
-def imported(tree: ast.Module) -> set[str]:
-    names: set[str] = set()
+@cache
+def modules() -> dict[str, Module]:
+    return {
+        path.relative_to(SOURCE).as_posix(): read(ast.parse(path.read_text(encoding="utf-8")))
+        for path in sorted(SOURCE.rglob("*.py"))
+    }
+
+
+def read(tree: ast.Module) -> Module:
+    imported: set[str] = set()
+    methods: list[ast.Attribute] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
-def carriers(tree: ast.Module) -> set[str]:
-    return {name for name in CARRIERS if any(one == name or one.startswith(f"{name}.") for one in imported(tree))}
+            imported |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            methods.append(node.func)
+    applies_tools = any(
+        method.attr == "apply" and isinstance(method.value, ast.Name) and method.value.id == "tool"
+        for method in methods
+    )
+    called = frozenset(method.attr for method in methods)
+    return Module(frozenset(imported), called, applies_tools, frozenset(changing(tree)))
 
 
 def is_excepted(module: str) -> bool:
     return module in EXCEPTIONS or any(
         name.endswith("/*") and module.startswith(name.removesuffix("*")) for name in EXCEPTIONS
     )
-
-
-def called(tree: ast.Module) -> set[str]:
-    return {
-        node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-    }
-
-
-def test_nobody_else_reaches_the_outside() -> None:
-    found = {module: carriers(tree) for module, tree in modules()}
-    strangers = {module: names for module, names in found.items() if names and not is_excepted(module)}
-    assert not strangers, "let a Tool do it, or say in EXCEPTIONS why it is no way around the authority"
-
-
-def test_every_exception_is_still_one() -> None:
-    with_carriers = [module for module, tree in modules() if carriers(tree)]
-    for name in EXCEPTIONS:
-        assert any(module == name or module.startswith(name.removesuffix("*")) for module in with_carriers), name
 
 
 def changing(client: ast.Module) -> set[str]:
@@ -86,25 +90,30 @@ def changing(client: ast.Module) -> set[str]:
     }  # fmt: skip
 
 
+def test_nobody_else_reaches_the_outside() -> None:
+    strangers = {
+        name: module.carriers for name, module in modules().items() if module.carriers and not is_excepted(name)
+    }
+    assert not strangers, "let a Tool do it, or say in EXCEPTIONS why it is no way around the authority"
+
+
+def test_every_exception_is_still_one() -> None:
+    with_carriers = [name for name, module in modules().items() if module.carriers]
+    for excepted in EXCEPTIONS:
+        assert any(name == excepted or name.startswith(excepted.removesuffix("*")) for name in with_carriers), excepted
+
+
 def test_what_changes_github_is_called_by_tools_alone() -> None:
-    trees = dict(modules())
-    methods = changing(trees["connectors/github/client.py"])
+    methods = modules()["connectors/github/client.py"].changing
     assert methods >= {"comment", "delete_comment", "set_state", "add_labels", "remove_label"}
     speaks = "bailiwick.connectors.github"
-    for module, tree in trees.items():
-        if module == "connectors/github/client.py" or not (methods & called(tree)):
+    for name, module in modules().items():
+        if name == "connectors/github/client.py" or not (methods & module.called):
             continue
-        if any(name.startswith((f"{speaks}.client", f"{speaks}.access")) for name in imported(tree)):
-            assert "bailiwick.effects" in imported(tree), f"{module} changes GitHub and is no tool"
-            assert module.endswith("tools.py"), f"{module} changes GitHub and is no module of tools"
+        if any(one.startswith((f"{speaks}.client", f"{speaks}.access")) for one in module.imported):
+            assert "bailiwick.effects" in module.imported, f"{name} changes GitHub and is no tool"
+            assert name.endswith("tools.py"), f"{name} changes GitHub and is no module of tools"
 
 
 def test_tools_are_called_by_the_step_that_applies_effects_alone() -> None:
-    callers = [
-        module
-        for module, tree in modules()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "apply"
-        and isinstance(node.func.value, ast.Name) and node.func.value.id == "tool"
-    ]  # fmt: skip
-    assert callers == ["effects/applying.py"]
+    assert [name for name, module in modules().items() if module.applies_tools] == ["effects/applying.py"]
