@@ -21,6 +21,8 @@ FAILURES_TO_OPEN = 5
 COOL_DOWN_SECONDS = 60.0
 MAX_CONCURRENCY = 1_000_000_000
 MAX_RATE = 1_000_000.0
+# Far longer than a batch of tasks takes to be committed.
+_WRITERS_SECONDS = 5.0
 _BLAMELESS = (CannotDetermineError, InvalidInputError)
 
 
@@ -171,12 +173,21 @@ class Limits:
             )
             row = await cursor.fetchone()
             # Queued tasks name the limits that apply to them, and that changes only with a new one.
-            if row is not None and row["is_new"]:
+            is_new = row is not None and row["is_new"]
+            if is_new:
                 await connection.execute("select task_relane(%s)", (organization_id,))
             if act is not None:
                 await self._audit.record(replace(act, before=before), connection=connection)
+        if is_new:
+            await self._catch_up(organization_id)
         for topic in (TASKS, DUE):
             self._wakeups.announce(topic)
+
+    async def _catch_up(self, organization_id: str) -> None:
+        # What was being added while the limit was made did not see it, and was not seen.
+        row = await self._database.fetch_one("select task_writers_awaited(%s) as had_any", (_WRITERS_SECONDS,))
+        if row is not None and row["had_any"]:
+            await self._database.execute("select task_relane(%s)", (organization_id,), organization_id=organization_id)
 
     async def list(self, organization_id: str) -> list[Limit]:
         """Return all limits of an organization."""

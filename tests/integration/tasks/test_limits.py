@@ -8,6 +8,7 @@ import pytest
 from bailiwick.agents import AgentDirectory, NewAgent
 from bailiwick.kernel.errors import CannotDetermineError, CircuitOpenError, InvalidInputError
 from bailiwick.kernel.ids import new_id
+from bailiwick.storage.rows import RowFields, batch
 from bailiwick.tasks import NewTask, RetryPolicy, Run
 from bailiwick.tasks.limits import FAILURES_TO_OPEN, AgentBreakers, Limit, Limits
 from tests.support.engine import AnyPayload, Engine, until
@@ -237,6 +238,25 @@ class TestPauses:
         assert not {before, after} & set(bounded.ran)
         await bounded.limits.resume(bounded.org, subject)
         await bounded.engine.all_ended([before, after])
+
+    async def test_what_is_being_added_while_a_pause_begins_is_held_back_too(self, bounded: Bounded) -> None:
+        engine, adding = bounded.engine, new_id()
+        row: RowFields = {"id": adding, "org": bounded.org, "kind": "note"}
+
+        async def is_paused() -> bool:
+            return any(one.is_paused for one in await bounded.limits.list(bounded.org))
+
+        async with engine.inspector.transaction() as connection:
+            await connection.execute("select * from task_enqueue(%s::jsonb)", (batch([row]),))
+            pausing = asyncio.create_task(bounded.limits.pause(bounded.org, "organization"))
+            await until(is_paused, "the pause is known to whoever comes later")
+        await pausing
+        await bounded.work()
+        other = await engine.queue.enqueue(new_id(), NewTask("note"))
+        await engine.ended(other.task_id)
+        assert bounded.ran == [other.task_id]
+        await bounded.limits.resume(bounded.org, "organization")
+        await engine.ended(adding)
 
 
 class TestConcurrencyAndRates:

@@ -293,6 +293,26 @@ begin
     return v_n;
 end $$;
 
+-- Waits until whoever was adding tasks when this was called is done: what they add may not know of what was
+-- committed just before. Locks nothing, so nobody waits for it. Returns whether there was anybody.
+create function task_writers_awaited(p_seconds double precision) returns boolean
+language plpgsql as $$
+declare
+    v_until timestamptz := clock_timestamp() + make_interval(secs => p_seconds);
+    v_writers text[] := array(
+        select l.virtualtransaction from pg_locks l join pg_database d on d.oid = l.database
+        where d.datname = current_database() and l.relation = 'tasks'::regclass and l.mode = 'RowExclusiveLock'
+          and l.granted and l.pid <> pg_backend_pid());
+begin
+    while clock_timestamp() < v_until and exists (
+        select 1 from pg_locks l
+        where l.virtualtransaction = any (v_writers) and l.relation = 'tasks'::regclass and l.mode = 'RowExclusiveLock')
+    loop
+        perform pg_sleep(0.002);
+    end loop;
+    return v_writers <> '{}';
+end $$;
+
 -- Ends unfinished tasks and all their descendants as cancelled, whoever executes
 -- them. Returns the tasks it ended.
 create function task_cancel(p_org uuid, p_tasks uuid[], p_reason text) returns setof uuid
