@@ -4,7 +4,8 @@ The energy of giving a task to agent ``a`` is
 
     w_q (1 - q) + w_c c / c0 + w_l κ (φ((l + 1) / κ) - φ(l / κ)) - b σ
 
-with q the shrunken estimate of its success at this kind of task, c its price,
+with q the shrunken estimate of how often it completes this kind of task (and,
+where it promised something, keeps it, by a later look), c its price,
 c0 the reference price, l the tasks it has in hand, κ its capacity, φ(u) =
 u² / (1 + u), and σ the standard error of q, which is what makes an agent that
 was seldom tried worth trying. The slope of φ is at most 1, so every term but the
@@ -153,7 +154,7 @@ def _weigh(candidate: Candidate, weights: Weights, pooled: float, reference: flo
 
 def _reason(ordered: Sequence[Weighing]) -> str:
     best = ordered[0]
-    facts = f"{best.name}: success {best.quality:.0%} ± {best.uncertainty:.0%} from {best.trials} tasks"
+    facts = f"{best.name}: completes {best.quality:.0%} ± {best.uncertainty:.0%}, by {best.trials} tasks"
     if best.trials == 0:
         facts = f"{best.name}: no record at this work yet"
     if len(ordered) == 1:

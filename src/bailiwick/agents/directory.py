@@ -21,6 +21,15 @@ _COLUMNS = "id, organization_id, kind, name, configuration, capabilities, price,
 # Work of their own kind alone is in hand: an effect that waits for a person's answer keeps no agent busy.
 # A completed task of which something was expected is a success only once a later look found that it worked, and a
 # failure once one found that it did not; until then, and where nobody can tell, it is neither.
+UNPROVEN: LiteralString = f"""(
+    select o.agent_id, count(distinct o.task_id) as unproven,
+           count(distinct o.task_id) filter (where o.state = 'did_not') as refuted
+    from outcomes o
+    where o.organization_id = %(org)s and o.agent_id is not null and not (o.state = 'worked' and {LASTED})
+      and not exists (select from tasks t where t.id = o.task_id)
+    group by o.agent_id)"""
+"""By agent, the tasks that are over and whose promise no later look found kept; SQL that is given ``LASTS_JSON``."""
+
 _CANDIDATES: LiteralString = f"""
 select a.id, a.name, a.price, a.capacity, a.is_enabled, l.is_paused, l.blocked_until > now() as is_blocked, l.reason,
        greatest(0, coalesce((select sum(o.tasks) from task_totals o where o.organization_id = a.organization_id
@@ -32,13 +41,7 @@ select a.id, a.name, a.price, a.capacity, a.is_enabled, l.is_paused, l.blocked_u
        (select count(*) from tasks t where t.agent_id = a.id and t.kind = %(kind)s) as load
 from agents a
 left join limits l on l.organization_id = a.organization_id and l.subject = 'agent:' || a.id
-left join (
-    select o.agent_id, count(distinct o.task_id) as unproven,
-           count(distinct o.task_id) filter (where o.state = 'did_not') as refuted
-    from outcomes o
-    where o.organization_id = %(org)s and o.agent_id is not null and not (o.state = 'worked' and {LASTED})
-      and not exists (select from tasks t where t.id = o.task_id)
-    group by o.agent_id) as e on e.agent_id = a.id
+left join {UNPROVEN} as e on e.agent_id = a.id
 where a.organization_id = %(org)s and a.capabilities @> array[%(kind)s]"""
 
 _STATISTICS = """

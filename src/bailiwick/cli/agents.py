@@ -68,7 +68,7 @@ def show(agent: AgentName, org: Org = HOME, as_json: AsJson = False) -> None:
         print_facts(
             {
                 **document,
-                "success": None if document["success"] is None else share(document["success"]),
+                "completed": None if document["completed"] is None else share(document["completed"]),
                 "p50_seconds": duration(document["p50_seconds"]), "p95_seconds": duration(document["p95_seconds"]),
                 "cost": amount(document["cost"]), "price": amount(document["price"]),
             }.items()
@@ -138,7 +138,8 @@ def _document(agent: AgentRecord, measured: AgentStatistics | None) -> dict[str,
     return {
         **asdict(agent),
         "tasks": done,
-        "success": measured.completed / done if measured and done else None,
+        # Not how often it worked, which a later look tells: bailiwick outcomes report.
+        "completed": measured.completed / done if measured and done else None,
         "p50_seconds": measured.p50_seconds if measured else None,
         "p95_seconds": measured.p95_seconds if measured else None,
         "in_hand": measured.load if measured else 0,
@@ -148,9 +149,9 @@ def _document(agent: AgentRecord, measured: AgentStatistics | None) -> dict[str,
 
 def _row(agent: AgentRecord, measured: AgentStatistics | None) -> tuple[object, ...]:
     document = _document(agent, measured)
-    success = document["success"]
+    completed = document["completed"]
     state = Text("enabled", style="green") if agent.is_enabled else Text("disabled", style="yellow")
     return (
-        agent.name, agent.kind, state, document["tasks"], None if success is None else share(success),
+        agent.name, agent.kind, state, document["tasks"], None if completed is None else share(completed),
         duration(document["p50_seconds"]), duration(document["p95_seconds"]), document["in_hand"], amount(agent.price),
     )  # fmt: skip

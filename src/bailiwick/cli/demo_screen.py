@@ -98,7 +98,7 @@ class DemoScreen:
         table = Table(box=None, expand=True, header_style="bright_black", pad_edge=False, padding=(0, 1))
         table.add_column("agent", no_wrap=True, overflow="ellipsis", ratio=1)
         table.add_column("in hand", no_wrap=True, min_width=8)
-        for name in ("done", "ok", "p50", "p95"):
+        for name in ("tasks", "done", "p50", "p95"):
             table.add_column(name, justify="right", no_wrap=True)
         for agent in sorted(self._pulse.agents, key=_by_kind) if self._pulse else ():
             table.add_row(*_agent_row(agent))
@@ -188,9 +188,9 @@ def _cut(text: str, length: int) -> str:
 
 def _agent_row(agent: AgentStatistics) -> tuple[RenderableType, ...]:
     busy = Text("■" * min(agent.load, 8), style="bold cyan") if agent.load else Text("·", style="bright_black")
-    success = f"{agent.completed / agent.done:.0%}" if agent.done else "-"
+    completed = f"{agent.completed / agent.done:.0%}" if agent.done else "-"
     style = "" if agent.done or agent.load else "bright_black"
     return (
-        Text(agent.name, style=style), busy, Text(str(agent.done), style=style), Text(success, style=style),
+        Text(agent.name, style=style), busy, Text(str(agent.done), style=style), Text(completed, style=style),
         Text(duration(agent.p50_seconds), style=style), Text(duration(agent.p95_seconds), style=style),
     )  # fmt: skip

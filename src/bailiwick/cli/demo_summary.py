@@ -33,12 +33,12 @@ def print_summary(console: Console, run: DemoRun, pulse: Pulse, *, is_idle: bool
     table = Table(box=None, header_style="bright_black", pad_edge=False)
     for name in ("agent", "kind"):
         table.add_column(name, no_wrap=True)
-    for name in ("tasks", "success", "p50", "p95"):
+    for name in ("tasks", "completed", "p50", "p95"):
         table.add_column(name, justify="right")
     for agent in pulse.agents:
-        success = f"{agent.completed / agent.done:.0%}" if agent.done else "-"
+        completed = f"{agent.completed / agent.done:.0%}" if agent.done else "-"
         table.add_row(
-            agent.name, agent.kind, str(agent.done), success, duration(agent.p50_seconds), duration(agent.p95_seconds)
+            agent.name, agent.kind, str(agent.done), completed, duration(agent.p50_seconds), duration(agent.p95_seconds)
         )
     console.print(table)
     statuses = ", ".join(f"{n} {status}" for status, n in pulse.issues["status"].items() if n)

@@ -109,7 +109,7 @@ class DemoRun:
                     "name": agent.name,
                     "kind": agent.kind,
                     "tasks": agent.done,
-                    "success": agent.completed / agent.done if agent.done else None,
+                    "completed": agent.completed / agent.done if agent.done else None,
                     "p50_seconds": agent.p50_seconds,
                     "p95_seconds": agent.p95_seconds,
                 }

@@ -2,16 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, LiteralString
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from bailiwick.agents.choice import PRIOR_STRENGTH, pooled_rate, shrunken_rate
+from bailiwick.agents.directory import UNPROVEN
 from bailiwick.events import NewEvent
 from bailiwick.extensions import Kernel
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import BailiwickError, InvalidInputError, NotFoundError
 from bailiwick.kernel.intervals import wilson_interval
+from bailiwick.outcomes.lasting import LASTS_JSON
 from bailiwick.tasks import Run
 
 KIND = "system.learn"
@@ -26,15 +28,18 @@ _SHOWN_BYTES = 20_000
 # From task kind to agent id to (successes, failures).
 Outcomes = Mapping[str, Mapping[str, tuple[int, int]]]
 
-_TOTALS = """
+# As the choice of agents counts: what was promised is a success once a later look found it kept.
+_TOTALS: LiteralString = f"""
 select o.kind, o.agent_id, a.name,
-       coalesce(sum(o.tasks) filter (where o.state = 'completed'), 0)::bigint as successes,
-       coalesce(sum(o.tasks) filter (where o.state = 'discarded'), 0)::bigint as failures
+       greatest(0, coalesce(sum(o.tasks) filter (where o.state = 'completed'), 0)
+                   - coalesce(e.unproven, 0))::bigint as successes,
+       (coalesce(sum(o.tasks) filter (where o.state = 'discarded'), 0) + coalesce(e.refuted, 0))::bigint as failures
 from task_totals o join agents a on a.id = o.agent_id and a.organization_id = o.organization_id
-where o.organization_id = %s and o.state in ('completed', 'discarded')
-group by o.kind, o.agent_id, a.name
+left join {UNPROVEN} as e on e.agent_id = a.id and o.kind = any(a.capabilities)
+where o.organization_id = %(org)s and o.state in ('completed', 'discarded')
+group by o.kind, o.agent_id, a.name, e.unproven, e.refuted
 having sum(o.tasks) > 0
-order by sum(o.tasks) desc limit %s"""
+order by sum(o.tasks) desc limit %(limit)s"""
 
 
 class LearnPayload(BaseModel):
@@ -149,7 +154,9 @@ class LearningJob:
 
     async def _outcomes(self, organization_id: str) -> dict[str, Any]:
         rows = await self._kernel.database.fetch_all(
-            _TOTALS, (organization_id, _REMEMBERED), organization_id=organization_id
+            _TOTALS,
+            {"org": organization_id, "limit": _REMEMBERED, "lasts": LASTS_JSON},
+            organization_id=organization_id,
         )
         outcomes: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         for row in rows:

@@ -66,7 +66,7 @@ def test_organizations_keys_and_agents(bailiwick: Command):
     assert bailiwick("keys", "revoke", "ci", "--json").document == {"revoked": "ci", "count": 1}
     assert bailiwick("keys", "revoke", "ci").code == 1
     agents = bailiwick("agents", "list", "--org", "acme-shops", "--json").document["items"]
-    assert {"name", "kind", "tasks", "success", "p50_seconds", "p95_seconds", "in_hand"} <= agents[0].keys()
+    assert {"name", "kind", "tasks", "completed", "p50_seconds", "p95_seconds", "in_hand"} <= agents[0].keys()
     name = agents[0]["name"]
     assert bailiwick("agents", "disable", name, "--org", "acme-shops", "--json").document["is_enabled"] is False
     assert bailiwick("agents", "show", name, "--org", "Acme Shops", "--json").document["is_enabled"] is False

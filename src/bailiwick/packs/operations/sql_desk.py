@@ -54,7 +54,7 @@ from agents a where a.organization_id = %s and a.is_enabled and (%s::text is nul
 
 # An answer that names what it lacked says nothing about the agent, so it is no attempt of either kind.
 _ATTEMPTS = """
-select agent_id, agent_kind, operation, seconds, is_passed is not false as succeeded, at
+select agent_id, agent_kind, operation, seconds, is_passed, at
 from issue_results
 where organization_id = %s and status = 'done' and (%s::text is null or agent_kind = %s)
   and (%s::text is null or operation = %s)
@@ -134,10 +134,10 @@ class SqlDesk:
     async def attempts(
         self, *, agent_kind: str | None = None, operation: str | None = None, limit: int = 2_000
     ) -> Sequence[Attempt]:
-        """Return the newest answered attempts; succeeded means that no quality gate was missed."""
+        """Return the newest answered attempts, each with what its quality gates said, if any measured it."""
         rows = await self._rows(_ATTEMPTS, (self._organization_id, agent_kind, agent_kind, operation, operation, limit))
         return [
-            Attempt(row["agent_id"], row["agent_kind"], row["operation"], row["seconds"], row["succeeded"], row["at"])
+            Attempt(row["agent_id"], row["agent_kind"], row["operation"], row["seconds"], row["is_passed"], row["at"])
             for row in rows
         ]
 

@@ -50,9 +50,17 @@ async def test_proceed_when_nothing_stands_against_it() -> None:
     assert found.reasons == (
         "Ann holds 1 of 4",
         "60 min remain and 95% of 10 attempts took up to 10 min: it fits",
-        "10 of 10 attempts at this work succeeded (95% interval 72% to 100%)",
+        "10 of 10 measured attempts at this work passed their gates (95% interval 72% to 100%)",
         "description, steps and criteria are stated",
     )
+
+
+async def test_what_no_gate_measured_is_no_success() -> None:
+    unmeasured = [replace(one, passed=None) for one in (*attempts("ann"), *attempts("ben"))]
+    found = await decide(the_desk(attempt_rows=unmeasured))
+    assert found.decision == "proceed"
+    assert found.reasons[2] == "no quality gate measured its 10 attempts at this work"
+    assert (found.facts["agent"]["measured"], found.facts["agent"]["passed_interval"]) == (0, None)
 
 
 async def test_hold_when_the_text_gives_orders() -> None:

@@ -103,13 +103,16 @@ class AgentRow:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One finished attempt of an agent at an operation: how long it took and whether it passed its gates."""
+    """One finished attempt of an agent at an operation: how long it took and whether it passed its gates.
+
+    ``passed`` is None where no gate measured anything.
+    """
 
     agent_id: str
     agent_kind: str
     operation: str
     seconds: float
-    succeeded: bool
+    passed: bool | None
     finished_at: datetime
 
 

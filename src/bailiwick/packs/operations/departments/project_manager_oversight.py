@@ -56,17 +56,22 @@ class Oversight:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What an agent's finished attempts at this kind of work say; quantiles only from ``MIN_ATTEMPTS`` on."""
+    """What an agent's finished attempts at this kind of work say; quantiles only from ``MIN_ATTEMPTS`` on.
+
+    ``measured`` are those that a quality gate judged, ``passed`` of these: what nobody measured is no success.
+    """
 
     agent: AgentRow
     attempts: int
-    successes: int
+    measured: int
+    passed: int
     p50: float | None
     p95: float | None
 
     @property
     def interval(self) -> tuple[float, float]:
-        return wilson_interval(self.successes, self.attempts)
+        """Where the share that passes lies, 95 %; ask only where something was measured."""
+        return wilson_interval(self.passed, self.measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +144,10 @@ async def _records(assignment: Assignment | None, desk: Desk) -> list[_Record]:
 
 
 def _record(agent: AgentRow, attempts: Sequence[Attempt]) -> _Record:
-    seconds = [one.seconds for one in attempts if one.succeeded]
-    judged = seconds if len(seconds) >= MIN_ATTEMPTS else []
-    return _Record(
-        agent, len(attempts), sum(one.succeeded for one in attempts), quantile(judged, 0.5), quantile(judged, 0.95)
-    )
+    seconds = [one.seconds for one in attempts if one.passed is not False]
+    enough = seconds if len(seconds) >= MIN_ATTEMPTS else []
+    measured = [one.passed for one in attempts if one.passed is not None]
+    return _Record(agent, len(attempts), len(measured), sum(measured), quantile(enough, 0.5), quantile(enough, 0.95))
 
 
 async def _open_duplicates(issue: IssueRecord, desk: Desk) -> tuple[SimilarIssue, ...]:
@@ -253,16 +257,16 @@ def _fast_enough(own: _Record, free: Sequence[_Record], remaining: float | None)
 
 
 def _more_successful(own: _Record, free: Sequence[_Record], remaining: float | None) -> tuple[str, list[str]] | None:
-    if own.attempts < MIN_ATTEMPTS:
+    if own.measured < MIN_ATTEMPTS:
         return None
     # Only when the intervals do not overlap is the difference more than luck.
-    surer = [one for one in free if one.attempts >= MIN_ATTEMPTS and one.interval[0] > own.interval[1]]
+    surer = [one for one in free if one.measured >= MIN_ATTEMPTS and one.interval[0] > own.interval[1]]
     if not surer:
         return None
     peer = max(surer, key=lambda one: one.interval[0])
-    poor = f"{own.agent.name} succeeded in {own.successes} of {own.attempts} attempts at this work"
+    poor = f"{own.agent.name} passed its gates in {own.passed} of {own.measured} measured attempts at this work"
     return peer.agent.agent_id, [
-        f"{poor}, {peer.agent.name} in {peer.successes} of {peer.attempts} (95% intervals do not overlap)"
+        f"{poor}, {peer.agent.name} in {peer.passed} of {peer.measured} (95% intervals do not overlap)"
     ]
 
 
@@ -271,10 +275,12 @@ def _clear(case: _Case) -> list[str]:
     if own is None:
         return []
     reasons = [f"{own.agent.name} holds {own.agent.load} of {own.agent.capacity}", _time_left(own, case.remaining)]
-    if own.attempts:
+    if own.measured:
         low, high = own.interval
-        share = f"{own.successes} of {own.attempts} attempts at this work succeeded"
+        share = f"{own.passed} of {own.measured} measured attempts at this work passed their gates"
         reasons.append(f"{share} (95% interval {low:.0%} to {high:.0%})")
+    elif own.attempts:
+        reasons.append(f"no quality gate measured its {own.attempts} attempts at this work")
     absent = [name for name, there in case.completeness.items() if not there]
     stated = (
         f"the issue states no {' and no '.join(absent)}" if absent else "description, steps and criteria are stated"
@@ -304,15 +310,16 @@ def _facts(case: _Case) -> JsonObject:
 
 
 def _agent_facts(record: _Record) -> JsonObject:
-    low, high = record.interval
+    low, high = record.interval if record.measured else (None, None)
     return {
         "agent_id": record.agent.agent_id,
         "load": record.agent.load,
         "capacity": record.agent.capacity,
         "utilisation": round(record.agent.utilisation, 3),
         "attempts": record.attempts,
-        "successes": record.successes,
-        "success_interval": [round(low, 3), round(high, 3)],
+        "measured": record.measured,
+        "passed": record.passed,
+        "passed_interval": None if low is None or high is None else [round(low, 3), round(high, 3)],
         "p50_seconds": rounded(record.p50, 1),
         "p95_seconds": rounded(record.p95, 1),
     }
