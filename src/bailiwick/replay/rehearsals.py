@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import orjson
 from pydantic import BaseModel
@@ -18,12 +18,14 @@ from bailiwick.effects import ToolRegistry
 from bailiwick.kernel.documents import encode
 from bailiwick.kernel.errors import InvalidInputError, UnknownKindError
 from bailiwick.kernel.ids import INSTALLATION
+from bailiwick.outcomes.lasting import LASTED, LASTS_JSON
 from bailiwick.replay.agent_rehearsal import RecordedWork, rehearse_agent
 from bailiwick.replay.collecting import RunCollector
 from bailiwick.replay.evidence import evidence_in, evidence_of
 from bailiwick.replay.policy_rehearsal import Candidate, RecordedCase, rehearse_policy
 from bailiwick.replay.recording import recording_of
 from bailiwick.replay.rehearsal import Bounds, Rehearsal, require
+from bailiwick.replay.turns import Turns
 from bailiwick.storage import Database
 from bailiwick.tasks.acting import Effect
 from bailiwick.telemetry.redacting import redacted_json
@@ -31,7 +33,7 @@ from bailiwick.telemetry.redacting import redacted_json
 MAX_RUNS = 2_000
 _LEVELS = range(1, 6)
 
-_CASES = """
+_CASES: LiteralString = f"""
 with tasks_of as (
     select t.id, t.kind from tasks t where t.organization_id = %(org)s
     union all select f.id, f.kind from finished_tasks f where f.organization_id = %(org)s),
@@ -45,7 +47,8 @@ runs as (
 select d.task_id, d.agent_id, d.outcome, d.rule, d.reason, d.tool, d.effect_class, d.target, d.risk, d.proposal,
        d.given, d.policy_version, d.ceiling_version, e.id as effect_id, e.state as effect_state,
        a.state as approval_state, coalesce(a.is_by_silence, false) as is_by_silence,
-       (select array_agg(o.state) from outcomes o where o.effect_id = e.id and o.state <> 'pending') as outcomes
+       (select array_agg(case when o.state = 'worked' and not {LASTED} then 'seen' else o.state end)
+        from outcomes o where o.effect_id = e.id and o.state <> 'pending') as outcomes
 from decisions d
 join runs r on r.task_id = d.task_id
 left join effects e on e.decision_id = d.id and e.organization_id = d.organization_id
@@ -77,12 +80,13 @@ class Selection:
 
 
 class Rehearsals:
-    """Holds candidates against what really happened, within one organization."""
+    """Holds candidates against what really happened, within one organization; a few at once, see ``Turns``."""
 
     def __init__(self, database: Database, tools: ToolRegistry) -> None:
         self._database = database
         self._tools = tools
         self._collector = RunCollector(database)
+        self._turns = Turns()
 
     async def policy(
         self, organization_id: str, source: str, selection: Selection | None = None, *, is_ceiling: bool = False
@@ -91,13 +95,15 @@ class Rehearsals:
 
         Raises:
             PolicySyntaxError, PolicyTestsFailedError: it could not be put in force anyway.
+            RateLimitedError: others of the organization are under way.
         """
-        policy = await asyncio.to_thread(checked_policy, source, is_ceiling=is_ceiling)
-        index = RuleIndex(policy)
-        candidate = Candidate(ceiling=index) if is_ceiling else Candidate(own=index)
-        cases = await self._cases(organization_id, selection or Selection())
-        name = "the ceiling" if is_ceiling else "the policy"
-        return await asyncio.to_thread(rehearse_policy, cases, candidate, name=f"{name} with {len(policy.rules)} rules")
+        async with self._turns.turn(organization_id):
+            policy = await asyncio.to_thread(checked_policy, source, is_ceiling=is_ceiling)
+            index = RuleIndex(policy)
+            candidate = Candidate(ceiling=index) if is_ceiling else Candidate(own=index)
+            cases = await self._cases(organization_id, selection or Selection())
+            name = f"the {'ceiling' if is_ceiling else 'policy'} with {len(policy.rules)} rules"
+            return await asyncio.to_thread(rehearse_policy, cases, candidate, name=name)
 
     async def level(
         self, organization_id: str, agent_id: str, effect_class: str, level: int, selection: Selection | None = None
@@ -106,31 +112,37 @@ class Rehearsals:
 
         Raises:
             InvalidInputError: no such level or class.
+            RateLimitedError: others of the organization are under way.
         """
         if level not in _LEVELS or effect_class not in EFFECT_CLASSES:
             raise InvalidInputError(f"levels are 1 to 5, classes {', '.join(sorted(EFFECT_CLASSES))}")
         wanted = selection or Selection()
         chosen = Selection(wanted.kind, agent_id, wanted.since, wanted.until, wanted.runs)
-        cases = await self._cases(organization_id, chosen)
-        return await asyncio.to_thread(
-            rehearse_policy, cases, Candidate(level=level), subject="level",
-            name=f"level {level} for {effect_class}", applies=lambda case: case.effect_class == effect_class,
-        )  # fmt: skip
+        async with self._turns.turn(organization_id):
+            cases = await self._cases(organization_id, chosen)
+            return await asyncio.to_thread(
+                rehearse_policy, cases, Candidate(level=level), subject="level",
+                name=f"level {level} for {effect_class}", applies=lambda case: case.effect_class == effect_class,
+            )  # fmt: skip
 
     async def agent(self, organization_id: str, candidate: Agent[Any], selection: Selection | None = None) -> Rehearsal:
         """Rehearse a version of an agent over the completed runs of its kind.
 
         ``candidate`` should hold a database that was never opened, so that it can reach nothing.
+
+        Raises:
+            RateLimitedError: others of the organization are under way.
         """
         wanted = selection or Selection()
         params = {
             "org": organization_id, "kind": candidate.task_kind(), "agent": wanted.agent_id, "since": wanted.since,
             "until": wanted.until, "runs": wanted.runs,
         }  # fmt: skip
-        rows = await self._database.fetch_all(_RUNS, params, organization_id=organization_id)
-        works = [await self._work(organization_id, row["id"]) for row in rows]
         name = f"{type(candidate).__module__}:{type(candidate).__qualname__}, version {candidate.version}"
-        return await rehearse_agent(works, candidate, name=name, arguments_of=self._arguments_of)
+        async with self._turns.turn(organization_id):
+            rows = await self._database.fetch_all(_RUNS, params, organization_id=organization_id)
+            works = [await self._work(organization_id, row["id"]) for row in rows]
+            return await rehearse_agent(works, candidate, name=name, arguments_of=self._arguments_of)
 
     async def require_policy(self, organization_id: str, source: str, bounds: Bounds, *, is_ceiling: bool) -> Rehearsal:
         """Return the rehearsal of a policy that may be put in force; the gate of ``policy put --rehearsed``.
@@ -170,7 +182,7 @@ class Rehearsals:
             "org": organization_id, "kind": selection.kind, "agent": selection.agent_id, "since": selection.since,
             "until": selection.until, "runs": selection.runs,
         }  # fmt: skip
-        rows = await self._database.fetch_all(_CASES, params, organization_id=organization_id)
+        rows = await self._database.fetch_all(_CASES, {**params, "lasts": LASTS_JSON}, organization_id=organization_id)
         own: dict[int, RuleIndex | None] = {}
         ceilings: dict[int, RuleIndex | None] = {}
         for row in rows:

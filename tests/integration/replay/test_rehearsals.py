@@ -1,5 +1,6 @@
 """Candidates over runs that really happened, with answers of people: worse ones are refused, nothing is done."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 
 from bailiwick.agents import Agent, AgentRecord
 from bailiwick.audit import Actor
+from bailiwick.kernel.errors import InvalidInputError, RateLimitedError
 from bailiwick.kernel.ids import new_id
 from bailiwick.replay.rehearsal import Bound, Bounds, RehearsalRefusedError, judge
 from bailiwick.replay.rehearsals import Rehearsals, Selection
@@ -234,3 +236,21 @@ async def test_what_a_person_edited_is_followed(studio: Studio) -> None:
     await studio.ended(task)
     found = await studio.agent(Writer)
     assert (found.compared, found.same, found.diverged) == (1, 1, ())
+
+
+async def test_more_than_two_at_once_of_an_organization_are_refused_and_nobody_else_is_held_up(studio: Studio) -> None:
+    await studio.write(("hello", "approve"))
+    other = new_id()
+    asked = [studio.rehearsals.policy(one, SAME_AND_MORE) for one in [studio.organization_id] * 4 + [other] * 2]
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    refused = [one for one in found if isinstance(one, RateLimitedError)]
+    assert [isinstance(one, RateLimitedError) for one in found] == [False, False, True, True, False, False]
+    assert [one.retry_after_seconds > 0 and "wait until one has ended" in str(one) for one in refused] == [True, True]
+    again = await studio.rehearsals.policy(studio.organization_id, SAME_AND_MORE)
+    assert again.compared == 1
+
+
+async def test_a_rehearsal_that_fails_gives_its_turn_back(studio: Studio) -> None:
+    for _ in range(5):
+        with pytest.raises(InvalidInputError):
+            await studio.rehearsals.policy(studio.organization_id, "rules: 7")
