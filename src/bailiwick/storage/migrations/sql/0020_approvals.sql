@@ -1,5 +1,5 @@
--- Approvals, who answered, delegations, remembered rules. The application asks and reads; every move after that
--- happens in the functions below, under the row's lock, so that answers at the same moment count one after another.
+-- Approvals and the answers to them. The application asks and reads; every move after that happens in the
+-- functions below, under the row's lock, so that answers at the same moment count one after another.
 
 create table approvals (
     id uuid primary key,
@@ -79,71 +79,6 @@ create table approval_answers (
 create index approval_answers_listing on approval_answers (organization_id, approval_id);
 select tenant_table('approval_answers');
 
-create table approval_delegations (
-    id uuid primary key,
-    organization_id uuid not null,
-    from_user uuid not null,
-    to_user uuid not null,
-    -- For one approval, or for a time.
-    approval_id uuid references approvals (id),
-    tools text[] not null default '{}',
-    max_price numeric check (max_price >= 0),
-    may_edit boolean not null default false,
-    reason text,
-    starts_at timestamptz not null,
-    ends_at timestamptz,
-    made_by text not null,
-    made_at timestamptz not null default now(),
-    revoked_at timestamptz,
-    check (from_user <> to_user),
-    check (approval_id is not null or ends_at is not null)
-);
-create index approval_delegations_listing on approval_delegations (organization_id, id);
-create index approval_delegations_to on approval_delegations (organization_id, to_user) where revoked_at is null;
-select tenant_table('approval_delegations');
-
--- "Always allow this": one tool on one target up to a price.
-create table approval_rules (
-    id uuid primary key,
-    organization_id uuid not null,
-    name text not null check (length(name) between 1 and 100),
-    approval_id uuid not null references approvals (id),
-    tool text not null,
-    target text not null,
-    -- Null: whichever agent proposes it.
-    agent_id uuid,
-    max_price numeric not null check (max_price >= 0),
-    bounds jsonb not null default '{}',
-    -- The roles that the approval asked for; who made the rule must still have one of them.
-    roles text[] not null,
-    made_by text not null,
-    made_by_name text not null,
-    proof jsonb,
-    made_at timestamptz not null default now(),
-    ends_at timestamptz,
-    revoked_at timestamptz,
-    revoked_by text,
-    unique (organization_id, name)
-);
-create index approval_rules_of_tool on approval_rules (organization_id, tool, target) where revoked_at is null;
-select tenant_table('approval_rules');
-
--- Links for channels that cannot answer themselves: good once, for one person who logs in.
-create table approval_links (
-    id uuid primary key,
-    organization_id uuid not null,
-    approval_id uuid not null references approvals (id),
-    user_id uuid not null,
-    -- SHA-256 of the link's token, which is shown once and stored nowhere.
-    token_hash bytea not null unique,
-    made_by text not null,
-    made_at timestamptz not null default now(),
-    expires_at timestamptz not null,
-    used_at timestamptz
-);
-create index approval_links_of_approval on approval_links (organization_id, approval_id);
-select tenant_table('approval_links');
-
 -- The application asks; what an approval becomes is for the functions below.
 revoke insert, update, delete on approvals from bailiwick;
 grant insert (
@@ -156,88 +91,6 @@ revoke delete on approvals from bailiwick_engine;
 revoke insert, update, delete on approval_answers from bailiwick;
 grant update (reason, answered_by_name) on approval_answers to bailiwick;
 revoke update, delete on approval_answers from bailiwick_engine;
-revoke update, delete on approval_delegations from bailiwick;
-grant update (revoked_at, reason) on approval_delegations to bailiwick;
-revoke update, delete on approval_rules from bailiwick;
-grant update (revoked_at, revoked_by, bounds, made_by_name) on approval_rules to bailiwick;
-revoke update, delete on approval_links from bailiwick;
-grant update (used_at) on approval_links to bailiwick;
-
-create function role_rank(p_role text) returns int
-language sql immutable as $$
-    select array_position(array['viewer', 'operator', 'developer', 'admin', 'owner'], p_role)
-$$;
-
-create function approval_roles(a approvals) returns text[]
-language sql stable as $$
-    select case when a.escalated_at is null or a.escalate_to is null then a.roles else a.roles || a.escalate_to end
-$$;
-
--- The people behind work that carries labels, named as voices are: whoever asked for it or brought it to run again, by
--- name or by a key of theirs, and whoever made the key or the service account that did. Doors write the people into
--- the labels, which outlive a key; where only the key is named, its row says who they are.
-create function requesters(p_labels text[]) returns setof text
-language sql stable as $$
-    with asked as (
-        select split_part(l, ':', 2) as kind, substr(l, length(split_part(l, ':', 2)) + 5) as who
-        from unnest(p_labels) as l where l like 'by:%'
-    ), programs as (
-        select kind, who::uuid as id from asked
-        where kind in ('key', 'service') and who ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-    )
-    select 'user:' || who from asked where kind = 'user'
-    union
-    select who from asked where kind = 'maker'
-    union
-    select 'administrator' from asked where kind = 'system' and who like 'account:%'
-    union
-    select unnest(array_append(k.made_by, 'user:' || k.user_id)) from programs p join api_keys k on k.id = p.id
-    where p.kind = 'key'
-    union
-    select unnest(s.made_by || k.made_by)
-    from programs p join service_accounts s on s.id = p.id left join api_keys k on k.service_account_id = s.id
-    where p.kind = 'service'
-$$;
-
--- Who brought the task to run again after it asked is found at the task.
-create function approval_requesters(a approvals) returns setof text
-language sql stable as $$
-    select requesters(a.labels || (select t.labels from tasks t
-                                   where t.id = a.task_id and t.organization_id = a.organization_id))
-$$;
-
--- Whether a person may answer an approval in their own right, as things stand now.
-create function approval_is_voter(a approvals, p_user uuid) returns boolean
-language sql stable as $$
-    select exists (
-        select from users u left join memberships m on m.user_id = u.id and m.organization_id = a.organization_id
-        where u.id = p_user and not u.is_disabled
-          and (u.is_admin or exists (select from unnest(approval_roles(a)) as r
-                                     where role_rank(m.role) >= role_rank(r))))
-        and not exists (select from approval_requesters(a) as r where r = 'user:' || p_user)
-$$;
-
--- The members who may answer in their own right.
-create function approval_electorate(p_approval uuid) returns setof uuid
-language sql stable as $$
-    select m.user_id
-    from approvals a join memberships m on m.organization_id = a.organization_id
-    where a.id = p_approval and a.organization_id = current_organization() and approval_is_voter(a, m.user_id)
-    order by 1
-$$;
-select engine_function('approval_electorate(uuid)');
-
--- The delegation by which one person may speak for another about an approval at a moment, if there is one.
-create function approval_delegation(a approvals, p_from uuid, p_to uuid, p_edits boolean, p_at timestamptz) returns uuid
-language sql stable as $$
-    select d.id from approval_delegations d
-    where d.organization_id = a.organization_id and d.from_user = p_from and d.to_user = p_to
-      and d.revoked_at is null and d.starts_at <= p_at and (d.ends_at is null or d.ends_at > p_at)
-      and (d.approval_id is null or d.approval_id = a.id)
-      and (d.tools = '{}' or a.tool = any (d.tools)) and (d.max_price is null or a.price <= d.max_price)
-      and (not p_edits or d.may_edit)
-    order by d.approval_id nulls last, d.id limit 1
-$$;
 
 create function approval_locked(p_approval uuid) returns approvals
 language sql as $$
@@ -380,44 +233,3 @@ begin
     return null;
 end $$;
 select engine_function('approval_stale(uuid, text, timestamptz)');
-
--- A rule comes from a yes to the same thing, given for what can be undone and holds no free text from outside.
-create function approval_rule_born() returns trigger
-language plpgsql as $$
-begin
-    if not exists (
-        select from approvals a
-        where a.id = new.approval_id and a.organization_id = new.organization_id and a.state = 'approved'
-          and not a.is_by_silence and a.is_reversible and a.effect_class <> 'destructive' and a.free_text = '{}'
-          and a.quorum = 1 and a.tool = new.tool and a.target = new.target and a.roles = new.roles
-          and (new.agent_id is null or new.agent_id = a.agent_id))
-    then
-        raise exception 'approval % makes no such rule', new.approval_id using errcode = 'insufficient_privilege';
-    end if;
-    return new;
-end $$;
-create trigger approval_rule_born before insert on approval_rules for each row execute function approval_rule_born();
-
--- The rules in force for a tool on a target. One whose maker has lost the role rests; so does one whose maker asked
--- for the work, because nobody says yes to themselves ahead either.
-create function approval_rules_in_force(p_tool text, p_target text, p_labels text[], p_at timestamptz)
-returns setof approval_rules
-language sql stable as $$
-    select r.* from approval_rules r
-    where r.organization_id = current_organization() and r.tool = p_tool and r.target = p_target
-      and r.revoked_at is null and (r.ends_at is null or r.ends_at > p_at)
-      and (r.made_by = 'administrator' or exists (
-          select from users u left join memberships m on m.user_id = u.id and m.organization_id = r.organization_id
-          where 'user:' || u.id = r.made_by and not u.is_disabled
-            and (u.is_admin or exists (select from unnest(r.roles) as x where role_rank(m.role) >= role_rank(x)))))
-      and not exists (select from requesters(p_labels) as who where who = r.made_by)
-    order by r.id
-$$;
-select engine_function('approval_rules_in_force(text, text, text[], timestamptz)');
-
--- Who follows a link knows its token and nothing else.
-create function approval_link_organization(p_token_hash bytea) returns uuid
-language sql stable as $$
-    select organization_id from approval_links where token_hash = p_token_hash
-$$;
-select engine_function('approval_link_organization(bytea)');

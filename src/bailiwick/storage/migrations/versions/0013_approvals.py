@@ -13,8 +13,10 @@ branch_labels = None
 depends_on = None
 
 _SQL = Path(__file__).parents[1] / "sql"
+_FILES = ("0020_approvals.sql", "0020_approval_voters.sql", "0020_approval_rules.sql", "0020_approval_links.sql")
 
 
 def upgrade() -> None:
     """Run the SQL of this revision."""
-    op.get_bind().connection.execute((_SQL / "0020_approvals.sql").read_text(encoding="utf-8"))
+    for name in _FILES:
+        op.get_bind().connection.execute((_SQL / name).read_text(encoding="utf-8"))
