@@ -16,6 +16,7 @@ CARRIERS = frozenset({
 EXCEPTIONS = {
     "outbound/*": "carries what others ask for; it decides nothing",
     "connectors/github/client.py": "speaks to GitHub; what it can change is called by tools alone, see below",
+    "connectors/github/answers.py": "reads what GitHub answered; it asks nothing",
     "identity/oidc/calling.py": "a login exchanges a code with the identity provider that a person chose; no agent can",
     "vault/providers.py": "asks a program or service for the master key",
     "recovery/programs.py": "PostgreSQL's own programs copy the installation itself, on an administrator's word",

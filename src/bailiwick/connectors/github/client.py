@@ -2,9 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
@@ -12,25 +10,18 @@ from urllib.parse import quote
 from githubkit import GitHub, Response
 from githubkit.exception import (
     GitHubException,
-    RateLimitExceeded,
-    RequestError,
-    RequestFailed,
-    RequestTimeout,
-    SecondaryRateLimitExceeded,
 )
 
 from bailiwick import __version__
 from bailiwick.connectors.errors import (
-    ConnectorNotFoundError,
     ConnectorRefusedError,
     ConnectorUnavailableError,
-    RateLimitedError,
 )
+from bailiwick.connectors.github.answers import Page, document_of, items_of, page_of, refusal
 from bailiwick.connectors.github.manifest import MANIFEST
 from bailiwick.kernel.clock import Clock, SystemClock
-from bailiwick.kernel.documents import decode
-from bailiwick.kernel.errors import BailiwickError, InvalidInputError
-from bailiwick.outbound import AllowList, OutboundRefusedError, guarded_transport
+from bailiwick.kernel.errors import InvalidInputError
+from bailiwick.outbound import AllowList, guarded_transport
 from bailiwick.outbound.transport import Bounds
 
 PAGE_SIZE = 100
@@ -38,38 +29,8 @@ MAX_COMMENT_CHARACTERS = 65_536
 _REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,39}/(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}")
 # Long enough that nobody can write it into the issue before us.
 _MARKER = re.compile(r"[A-Za-z0-9._:-]{16,100}")
-_SECONDARY_WAIT = timedelta(seconds=60)
-_REMEDIES = {
-    401: "GitHub does not know this token, or it has expired; give a new one",
-    403: "the token lacks a permission this needs",
-    404: "the repository or issue does not exist, or the token may not see it",
-    410: "issues are switched off or the issue was deleted",
-    451: "GitHub blocks this repository for legal reasons",
-}
-_RETRYABLE_STATUSES = frozenset((408, 409, 423, 425, 429))
-_SERVER_FAULT = 500
-_NOT_MODIFIED = 304
-_ABSENT_STATUSES = frozenset((404, 410))
 
 StateReason = Literal["completed", "not_planned", "reopened"]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One answer of a listing.
-
-    ``items`` is None where nothing changed since ``etag``. ``remaining`` and
-    ``resets_at`` are the state of the rate limit, ``answered_at`` is GitHub's
-    clock, where it told them.
-    """
-
-    items: list[dict[str, Any]] | None
-    next_url: str | None
-    etag: str | None
-    remaining: int | None
-    resets_at: datetime | None
-    poll_interval_seconds: int | None
-    answered_at: datetime | None
 
 
 class GitHubClient:
@@ -163,7 +124,7 @@ class GitHubClient:
         if found is not None:
             return int(found["id"])
         response = await self._send("POST", _issue(repository, number) + "/comments", document={"body": text})
-        return int(_document(response)["id"])
+        return int(document_of(response)["id"])
 
     async def find_comment(
         self, repository: str, number: int, idempotency_marker: str, *, since: datetime | None = None
@@ -181,7 +142,7 @@ class GitHubClient:
         Raises:
             ConnectorNotFoundError: it is gone, or the token may not see it.
         """
-        return _document(await self._send("GET", _comment(repository, comment_id)))
+        return document_of(await self._send("GET", _comment(repository, comment_id)))
 
     async def delete_comment(self, repository: str, comment_id: int) -> None:
         """Delete a comment for good.
@@ -197,7 +158,7 @@ class GitHubClient:
         Raises:
             ConnectorNotFoundError: there is none, or the token may not see it.
         """
-        return _document(await self._send("GET", _issue(repository, number)))
+        return document_of(await self._send("GET", _issue(repository, number)))
 
     async def issue_events(self, repository: str, number: int) -> list[dict[str, Any]]:
         """Return what was done to an issue, oldest first, as GitHub's log of events tells it: by whom, when, what.
@@ -210,7 +171,7 @@ class GitHubClient:
     async def login(self) -> str | None:
         """Return whose token this is; None where it is an app's, which is no account."""
         try:
-            return str(_document(await self._send("GET", "/user"))["login"])
+            return str(document_of(await self._send("GET", "/user"))["login"])
         except ConnectorRefusedError:
             return None
 
@@ -219,7 +180,7 @@ class GitHubClient:
     ) -> dict[str, Any]:
         """Close or open an issue and return it; one that is in that state already keeps it."""
         document = {"state": state, "state_reason": reason}
-        return _document(await self._send("PATCH", _issue(repository, number), document=document))
+        return document_of(await self._send("PATCH", _issue(repository, number), document=document))
 
     async def add_labels(self, repository: str, number: int, labels: Sequence[str]) -> tuple[str, ...]:
         """Add labels that are not there yet and return all labels of the issue; repeating it changes nothing."""
@@ -227,7 +188,7 @@ class GitHubClient:
             raise InvalidInputError("give at least one label, and no empty one")
         path = _issue(repository, number) + "/labels"
         response = await self._send("POST", path, document={"labels": list(labels)})
-        return tuple(str(label["name"]) for label in _items(response))
+        return tuple(str(label["name"]) for label in items_of(response))
 
     async def remove_label(self, repository: str, number: int, label: str) -> None:
         """Take a label off an issue; it stays in the repository.
@@ -250,26 +211,15 @@ class GitHubClient:
     async def _page(
         self, url: str, *, parameters: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> Page:
-        response = await self._send("GET", url, parameters=parameters, headers=headers)
-        answer = response.headers
-        links = response.raw_response.links
-        resets = _whole_number(answer.get("x-ratelimit-reset"))
-        return Page(
-            items=None if response.status_code == _NOT_MODIFIED else _items(response),
-            next_url=self._own_url(links.get("next", {}).get("url")),
-            etag=answer.get("etag"),
-            remaining=_whole_number(answer.get("x-ratelimit-remaining")),
-            resets_at=None if resets is None else datetime.fromtimestamp(resets, UTC),
-            poll_interval_seconds=_whole_number(answer.get("x-poll-interval")),
-            answered_at=_http_date(answer.get("date")),
-        )
+        page = page_of(await self._send("GET", url, parameters=parameters, headers=headers))
+        self._check_own(page.next_url)
+        return page
 
-    def _own_url(self, url: str | None) -> str | None:
+    def _check_own(self, url: str | None) -> None:
         # A link to another host would carry the token there.
         own = self._github.config.base_url
-        if url is None or url.startswith(f"{own.scheme}://{own.netloc.decode()}/"):
-            return url
-        raise ConnectorRefusedError("GitHub's answer links to another host; the next page is not read")
+        if url is not None and not url.startswith(f"{own.scheme}://{own.netloc.decode()}/"):
+            raise ConnectorRefusedError("GitHub's answer links to another host; the next page is not read")
 
     async def _send(
         self,
@@ -285,82 +235,9 @@ class GitHubClient:
                 method, url, params=parameters and dict(parameters), headers=headers and dict(headers), json=document
             )
         except GitHubException as error:
-            raise self._translated(error) from error
+            raise refusal(error, self._clock.now()) from error
         except ValueError as error:
             raise ConnectorUnavailableError(f"GitHub's answer cannot be read: {type(error).__name__}") from error
-
-    def _translated(self, error: GitHubException) -> BailiwickError:
-        if isinstance(error, RateLimitExceeded):
-            wait = error.retry_after
-            if isinstance(error, SecondaryRateLimitExceeded):
-                wait = max(wait, _SECONDARY_WAIT) if "retry-after" not in error.response.headers else wait
-            retry_at = self._clock.now() + wait
-            return RateLimitedError(f"GitHub asks to wait until {retry_at:%Y-%m-%d %H:%M:%S} UTC", retry_at)
-        if isinstance(error, RequestFailed):
-            return _of_status(error.response)
-        if isinstance(error, RequestTimeout):
-            return ConnectorUnavailableError("GitHub did not answer in time")
-        if isinstance(error, RequestError) and isinstance(error.exc, OutboundRefusedError):
-            return error.exc
-        if isinstance(error, RequestError):
-            return ConnectorUnavailableError(f"GitHub cannot be reached ({type(error.exc).__name__})")
-        return ConnectorUnavailableError(f"the call to GitHub failed ({type(error).__name__})")
-
-
-def _of_status(response: Response[Any]) -> BailiwickError:
-    status = response.status_code
-    if status >= _SERVER_FAULT or status in _RETRYABLE_STATUSES:
-        return ConnectorUnavailableError(f"GitHub answered {status}; it has a fault or is busy")
-    said = _said(response)
-    remedy = _REMEDIES.get(status, "GitHub does not accept this request")
-    error = ConnectorNotFoundError if status in _ABSENT_STATUSES else ConnectorRefusedError
-    return error(f"{remedy} (status {status}{f', {said!r}' if said else ''})")
-
-
-def _said(response: Response[Any]) -> str:
-    try:
-        document = decode(response.content)
-    except InvalidInputError:
-        return ""
-    message = document.get("message") if isinstance(document, dict) else None
-    return message[:200] if isinstance(message, str) else ""
-
-
-def _document(response: Response[Any]) -> dict[str, Any]:
-    document = _decoded(response)
-    if not isinstance(document, dict):
-        raise ConnectorUnavailableError("GitHub's answer is not an object; is the base URL that of the REST API?")
-    return document
-
-
-def _items(response: Response[Any]) -> list[dict[str, Any]]:
-    items = _decoded(response)
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise ConnectorUnavailableError("GitHub's answer is not a list; is the base URL that of the REST API?")
-    return items
-
-
-def _decoded(response: Response[Any]) -> Any:
-    try:
-        return decode(response.content)
-    except InvalidInputError as error:
-        raise ConnectorUnavailableError("GitHub's answer is not JSON; is the base URL that of the REST API?") from error
-
-
-def _whole_number(text: str | None) -> int | None:
-    return (
-        int(text)
-        if text is not None and text.isascii() and text.isdecimal() and len(text) <= len("9999999999")
-        else None
-    )
-
-
-def _http_date(text: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text or "")
-    except ValueError:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def hidden_marker(idempotency_marker: str) -> str:

@@ -18,7 +18,8 @@ from bailiwick.kernel.clock import Clock, SystemClock
 from bailiwick.kernel.errors import InvalidInputError, UnavailableError
 
 if TYPE_CHECKING:
-    from bailiwick.connectors.github.client import GitHubClient, Page
+    from bailiwick.connectors.github.answers import Page
+    from bailiwick.connectors.github.client import GitHubClient
 
 POLL_INTERVAL_SECONDS = 60
 MAX_BACKOFF_SECONDS = 3600

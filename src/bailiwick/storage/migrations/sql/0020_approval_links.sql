@@ -1,5 +1,3 @@
--- Links to approvals, for channels that cannot answer themselves.
-
 -- Links for channels that cannot answer themselves: good once, for one person who logs in.
 create table approval_links (
     id uuid primary key,

@@ -1,6 +1,4 @@
--- Remembered rules: a yes that holds for the next time.
-
--- "Always allow this": one tool on one target up to a price.
+-- Remembered rules, "always allow this": one tool on one target up to a price.
 create table approval_rules (
     id uuid primary key,
     organization_id uuid not null,
