@@ -4,11 +4,14 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psutil
+import psycopg
 import pytest
 
 from bailiwick.kernel.ids import new_id
@@ -40,12 +43,31 @@ async def add(engine: Engine, door: Recorder, **payload: object) -> str:
     return task
 
 
+async def as_long_as_anybody_gets_on(folder: Path, condition: Callable[[], Any], what: str) -> Any:
+    """Return what ``condition`` returns once that is true; fail where nobody notes anything for 30 s.
+
+    How long everything takes is the machine's affair, that somebody gets on is not.
+    """
+    size, since = -1, time.monotonic()
+    while not (found := await asyncio.to_thread(condition)):
+        noted = await asyncio.to_thread(_bytes_noted, folder)
+        if noted != size:
+            size, since = noted, time.monotonic()
+        assert time.monotonic() - since < 30, f"nobody gets on, and it is not so that {what}"
+        await asyncio.sleep(0.05)
+    return found
+
+
+def _bytes_noted(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.jsonl"))
+
+
 async def noted(folder: Path, who: str, what: str, count: int) -> list[Note]:
-    async def look() -> list[Note]:
+    def look() -> list[Note]:
         notes = [note for note in read(folder) if (note.who, note.what) == (who, what)]
         return notes if len(notes) >= count else []
 
-    return await until(look, f"{who} notes {count} times {what}", seconds=30)
+    return await as_long_as_anybody_gets_on(folder, look, f"{who} notes {count} times {what}")
 
 
 async def workers_of(engine: Engine, name: str) -> list[Row]:
@@ -179,7 +201,7 @@ async def test_a_crash_of_postgresql_loses_nothing_and_workers_go_on(data_dir: P
             for n in range(2)
         ]
         door = stack.enter_context(
-            process("enqueue", server.admin_url, tmp_path, "door", organization=new_id(), count=1200, at_once=40)
+            process("enqueue", server.admin_url, tmp_path, "door", organization=new_id(), count=700, at_once=40)
         )
         _go(door)
         for crash in range(2):
@@ -189,14 +211,15 @@ async def test_a_crash_of_postgresql_loses_nothing_and_workers_go_on(data_dir: P
         assert await asyncio.to_thread(door.wait, 60) == 0, (tmp_path / "door.log").read_text()
         assert all(worker.poll() is None for worker in workers)
 
-        async def is_idle() -> bool:
-            return not state_of(server.admin_url).live
+        def is_idle() -> bool:
+            with psycopg.connect(server.admin_url) as connection:
+                return connection.execute("select not exists (select from tasks)").fetchone() == (True,)
 
-        await until(is_idle, "everything acknowledged is done", seconds=60, every_seconds=0.2)
+        await as_long_as_anybody_gets_on(tmp_path, is_idle, "everything acknowledged is done")
         state = state_of(server.admin_url)
         notes = read(tmp_path)
     acknowledged = {note.task for note in notes if note.what == "enqueued"}
-    assert len(acknowledged) == 1200
+    assert len(acknowledged) == 700
     assert {state.finished[task][0]["state"] for task in acknowledged} == {"completed"}
     assert violations(notes, state) == []
 

@@ -163,7 +163,8 @@ class TestOverlap:
         await timed.schedules.put(
             timed.organization_id, NewSchedule("tick", "endless", interval_seconds=HOUR, overlap="cancel")
         )
-        await timed.engine.work()
+        # The last one goes on for ever; a worker that stops would let it, for as long as it drains.
+        await timed.engine.work(drain_seconds=0.0)
         await timed.let_pass(HOUR + 1)
         await timed.scheduler.fire_due()
         await begun.wait()
@@ -268,6 +269,8 @@ class TestRefusals:
             ({"name": ""}, "name"),
             ({"jitter_seconds": HOUR}, "jitter_seconds"),
             ({"first_fire_at": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001 - naive on purpose
+            # In UTC before the year 1: PostgreSQL keeps it and nobody could read it back, nor any schedule beside it.
+            ({"first_fire_at": datetime.fromisoformat("0001-01-01T00:00+14:00")}, "1900"),
         ):
             with pytest.raises(InvalidInputError, match=reason):
                 await timed.put(**fields)  # type: ignore[arg-type]
@@ -289,3 +292,16 @@ class TestRefusals:
         broken = await timed.get("broken")
         assert broken.next_fire_at is None
         assert "Mars/Phobos" in (broken.problem or "")
+
+    async def test_one_of_a_time_that_cannot_be_counted_with_is_stopped_and_the_others_go_on(
+        self, timed: Timed
+    ) -> None:
+        await timed.put("broken", cron="0 * * * *", timezone="Asia/Tokyo")
+        await timed.put("sound")
+        await timed.let_pass(HOUR + 1)
+        await timed.engine.inspector.execute(
+            "update schedules set next_fire_at = '0001-01-01 00:00:00+00' where name = 'broken'"
+        )
+        assert await timed.scheduler.fire_due() == 1
+        broken = await timed.get("broken")
+        assert (broken.next_fire_at, broken.problem) == (None, "date value out of range")
