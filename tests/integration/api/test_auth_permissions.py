@@ -158,6 +158,7 @@ async def test_a_bounded_administrators_key_is_not_the_administrator(premises: P
     ("kind", "payload", "missing"),
     [
         ("system.retain", {"months": 1}, "administrators"),
+        ("system.remove", {"months": 1}, "administrators"),
         ("system.backup", {}, "administrators"),
         ("system.sessions", {}, "administrators"),
         ("system.health", {}, "administrators"),

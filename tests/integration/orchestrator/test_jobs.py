@@ -1,11 +1,14 @@
 """The orchestrator's jobs are ordinary schedules, and each says something true."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import psycopg
 from pydantic import SecretStr
 
 from bailiwick.agents import NewAgent
+from bailiwick.audit import EntryFilter
 from bailiwick.installation import Installation, Settings
+from bailiwick.kernel.ids import id_at
 from bailiwick.tasks.schedules import NewSchedule
 from tests.integration.orchestrator.conftest import WARD, Platform
 
@@ -18,7 +21,7 @@ class TestSchedules:
         for organization_id, extra in ((platform.organization_id, {}), (platform.home_id, installations)):
             page = await platform.installation.schedules.list(organization_id, limit=100)
             found = {one.name: one for one in page.items if one.name.startswith("system.")}
-            nightly = {"system.retain", "system.sessions"}
+            nightly = {"system.retain", "system.remove", "system.sessions"}
             assert found.keys() - nightly == (JOBS | extra).keys()
             for name, seconds in (JOBS | extra).items():
                 assert found[name].interval_seconds == seconds
@@ -225,6 +228,49 @@ class TestRetention:
         result = await platform.run("system.retain", organization_id=platform.home_id)
         assert result["partitions_dropped"] == []
         assert "(note, waiting)" in result["held_back_by"]
+
+
+class TestRemoval:
+    async def test_what_is_past_goes_and_a_month_of_decisions_once_it_is_empty(
+        self, platform: Platform, login_url: str
+    ) -> None:
+        now = datetime.now(UTC)
+        _put_decided(login_url, platform.organization_id, now - timedelta(days=480), "read")
+        _put_decided(login_url, platform.organization_id, now - timedelta(days=560), "write")
+        result = await platform.run("system.remove", organization_id=platform.home_id)
+        assert result["rows_removed"] == {"decisions": 1, "effects": 1}
+        assert result["partitions_dropped"] == [f"decisions_{now - timedelta(days=480):%Y_%m}"]
+        told = await platform.installation.audit.list(platform.organization_id, EntryFilter(action="retention.removed"))
+        assert [entry.after for entry in told.items] == [result["rows_removed"]]
+        left = await platform.installation.database.fetch_all(
+            "select e.effect_class from effects e join decisions d on d.id = e.decision_id",
+            organization_id=platform.organization_id,
+        )
+        assert [row["effect_class"] for row in left] == ["write"]
+        again = await platform.run("system.remove", organization_id=platform.home_id)
+        assert (again["rows_removed"], again["partitions_dropped"]) == ({}, [])
+
+
+def _put_decided(login_url: str, organization_id: str, at: datetime, effect_class: str) -> None:
+    """Put an effect of the past with its decision past the rules of their birth; its run is gone."""
+    values = {"id": id_at(at), "org": organization_id, "class": effect_class, "at": at}
+    with psycopg.connect(login_url) as connection:
+        connection.execute("select partitions_ensure('decisions', %(at)s, 0)", values)
+        connection.execute("set session_replication_role = replica")
+        connection.execute(
+            "insert into decisions (id, organization_id, task_id, tool, effect_class, target, price, outcome, voice, "
+            "rule, reason, policy_version, ceiling_version, level, notice, is_shadow, considered, proposal, given, "
+            "decided_at) values (%(id)s, %(org)s, %(id)s, 'folder.append', %(class)s, 'file:file', 0, 'allow', "
+            "'level', 'level', 'it may', 0, 0, 4, false, false, '[]', '{}', '{}', %(at)s)",
+            values,
+        )
+        connection.execute(
+            "insert into effects (id, organization_id, task_id, seq, fence, tool, tool_version, effect_class, "
+            "arguments, target, digest, state, decision_id, reason, proposed_at, began_at, ended_at) values (%(id)s, "
+            "%(org)s, %(id)s, 0, 1, 'folder.append', '1', %(class)s, '{}', 'file:file', repeat('a', 64), 'verified', %(id)s, "
+            "'a test wants it', %(at)s, %(at)s, %(at)s)",
+            values,
+        )
 
 
 async def test_the_interval_of_the_health_check_is_a_setting(login_url: str) -> None:
