@@ -267,8 +267,8 @@ def _put_decided(login_url: str, organization_id: str, at: datetime, effect_clas
         connection.execute(
             "insert into effects (id, organization_id, task_id, seq, fence, tool, tool_version, effect_class, "
             "arguments, target, digest, state, decision_id, reason, proposed_at, began_at, ended_at) values (%(id)s, "
-            "%(org)s, %(id)s, 0, 1, 'folder.append', '1', %(class)s, '{}', 'file:file', repeat('a', 64), 'verified', %(id)s, "
-            "'a test wants it', %(at)s, %(at)s, %(at)s)",
+            "%(org)s, %(id)s, 0, 1, 'folder.append', '1', %(class)s, '{}', 'file:file', repeat('a', 64), 'verified', "
+            "%(id)s, 'a test wants it', %(at)s, %(at)s, %(at)s)",
             values,
         )
 
