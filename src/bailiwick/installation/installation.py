@@ -1,7 +1,7 @@
 """An installation: every service of the platform, wired once per process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -45,10 +45,11 @@ from bailiwick.identity.people.owner_link import OwnerLink
 from bailiwick.identity.quotas import Metering, Plans, Quotas, RateLimiter
 from bailiwick.identity.quotas.keeper import QuotaKeeper
 from bailiwick.installation.collector import relax_collector
+from bailiwick.installation.database_urls import Progress, database_urls, say_nothing
 from bailiwick.installation.hiding import hide_secrets_of
 from bailiwick.installation.installed import installed
 from bailiwick.installation.master_key import master_key_source
-from bailiwick.installation.recovery import archive_of, backups_of
+from bailiwick.installation.recovery import backups_of
 from bailiwick.installation.settings import Settings
 from bailiwick.installation.warming import Warming
 from bailiwick.installation.ways_in import WaysIn
@@ -63,8 +64,6 @@ from bailiwick.privacy import Privacy
 from bailiwick.replay.exporting import RunExporter
 from bailiwick.replay.rehearsals import Rehearsals
 from bailiwick.storage import Database, migrate
-from bailiwick.storage.embedded import EmbeddedServer
-from bailiwick.storage.roles import application_url
 from bailiwick.storage.waking import ERASED, Wakeups
 from bailiwick.tasks import TaskQueue, Upkeep, Worker, WorkerSettings
 from bailiwick.tasks.control import TaskControl
@@ -76,12 +75,6 @@ from bailiwick.tasks.services import EngineServices
 from bailiwick.vault import Vault
 
 HOME = "home"
-
-Progress = Callable[[str], None]
-
-
-def _say_nothing(sentence: str) -> None:
-    """Take a progress report and drop it."""
 
 
 class Installation:
@@ -159,7 +152,7 @@ class Installation:
         cls,
         settings: Settings | None = None,
         *,
-        progress: Progress = _say_nothing,
+        progress: Progress = say_nothing,
         extra: Sequence[Extension] = (),
     ) -> AsyncGenerator["Installation"]:
         """Start or join the database, migrate it, load extensions, and close all at the end.
@@ -170,7 +163,7 @@ class Installation:
             DatabaseUnavailableError, DiskFullError: with what to do about it.
         """
         settings = settings or Settings()
-        async with _database_urls(settings, progress) as (url, admin_url):
+        async with database_urls(settings, progress) as (url, admin_url):
             hide_secrets_of(settings, (url, admin_url))
             extensions, failed = installed(settings, extra)
             folders = [extension.migrations for extension in extensions if extension.migrations is not None]
@@ -348,25 +341,3 @@ class Installation:
         await self.queue.close()
         await self.wakeups.close()
         await self.database.close()
-
-
-@asynccontextmanager
-async def _database_urls(settings: Settings, progress: Progress) -> AsyncGenerator[tuple[str, str]]:
-    """Yield the address for the application and the one for who migrates."""
-    if settings.database_url is not None:
-        url = settings.database_url.get_secret_value()
-        admin = settings.database_admin_url
-        yield application_url(url), url if admin is None else admin.get_secret_value()
-        return
-    server = EmbeddedServer(settings.data_dir, progress=progress, archive=archive_of(settings))
-    progress("starting the embedded PostgreSQL")
-    # The server lives as long as the thread that starts it: this one.
-    server.start()
-    watch = asyncio.create_task(server.watch())
-    try:
-        yield server.url, server.admin_url
-    finally:
-        watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await watch
-        server.stop()
