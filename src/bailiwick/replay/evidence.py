@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+from bailiwick.outcomes.lasting import RESULT, is_late_enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,6 +13,7 @@ class Evidence:
     """What became of a proposal: the effect's state, the approval's, and what a later look found.
 
     An approval counts as people's word only where people gave it, not their silence.
+    ``outcomes`` are states of expectations; "seen" is one that was found kept too early to be proof.
     """
 
     effect_id: str | None = None
@@ -30,8 +34,8 @@ class Evidence:
 
     @property
     def is_verified(self) -> bool:
-        """Tell whether it turned out to work, and nothing speaks against it."""
-        return (self.state == "verified" or "worked" in self.outcomes) and not self.is_refuted and not self.is_rejected
+        """Tell whether a later look found that it worked, and nothing speaks against it; a glance is no proof."""
+        return "worked" in self.outcomes and not self.is_refuted and not self.is_rejected
 
     @property
     def against(self) -> str | None:
@@ -67,8 +71,15 @@ def evidence_in(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, E
         found[effect["id"]] = Evidence(
             effect["id"], effect["state"], approval.get("state"), bool(approval.get("is_by_silence")),
             tuple(
-                one["state"] for one in parts.get("outcomes", ())
+                _found(one) for one in parts.get("outcomes", ())
                 if one["effect_id"] == effect["id"] and one["state"] != "pending"
             ),
         )  # fmt: skip
     return found
+
+
+def _found(outcome: Mapping[str, Any]) -> str:
+    """Return the state of an outcome as `LASTED` tells it in the database."""
+    promised, due = (datetime.fromisoformat(outcome[name]) for name in ("expected_at", "check_at"))
+    lasted = is_late_enough(outcome["effect_class"] or RESULT, (due - promised).total_seconds())
+    return "seen" if outcome["state"] == "worked" and not lasted else outcome["state"]

@@ -103,6 +103,16 @@ class Studio(ActingEngine):
         assert ended["state"] == "completed", ended["errors"]
         return task
 
+    async def found_kept(self) -> None:
+        """Have a later look find that what was done last worked."""
+        await self.inspector.execute(
+            'insert into outcomes (id, organization_id, effect_id, task_id, effect_class, "check", claim, state, '
+            "expected_at, check_at, checked_at) select %s, organization_id, id, task_id, effect_class, 'c', 'kept', "
+            "'worked', now() - interval '2 days', now(), now() from effects where state = 'verified' "
+            "order by id desc limit 1",
+            (new_id(),),
+        )
+
     async def agent(self, candidate: type[Agent[Any]], **selection: Any) -> Any:
         """Rehearse a class that reaches no database."""
         made = candidate(Database(NOWHERE))
@@ -141,6 +151,7 @@ async def test_what_the_ceiling_that_comes_along_refused_is_refused_again(studio
 
 async def test_a_worse_policy_is_refused_by_the_gate_and_nothing_is_done(studio: Studio) -> None:
     await studio.write(("hello", "approve"), ("spam", "reject"))
+    await studio.found_kept()
     before = (studio.folder / "file").read_text()
     organization_id = studio.organization_id
     found = await studio.rehearsals.policy(organization_id, LOOSE)
@@ -208,6 +219,9 @@ async def test_an_unchanged_agent_is_the_same_and_a_better_one_passes(studio: St
 
 async def test_worse_agents_are_refused_and_no_tool_is_called(studio: Studio) -> None:
     await studio.write(("hello", "approve"))
+    # That it was there at once is no proof that it worked.
+    assert [one.regression for one in (await studio.agent(Forgetful)).changes] == [None]
+    await studio.found_kept()
     before = (studio.folder / "file").read_text()
     forgetful = await studio.agent(Forgetful)
     assert [one.regression for one in forgetful.regressions] == ["it no longer proposes what turned out to work"]

@@ -80,7 +80,7 @@ def work_of(answered: Evidence, filed: Evidence, *, after: list[dict[str, Any]] 
     return RecordedWork(replace(made, agent=WHO, effects=effects), evidence, {})
 
 
-GOOD = Evidence("e", "verified", "approved")
+GOOD = Evidence("e", "verified", "approved", outcomes=("worked",))
 BAD = Evidence("e", "applied", None, outcomes=("did_not",))
 REJECTED = Evidence("e", "declined", "rejected")
 

@@ -35,6 +35,7 @@ evidences = st.builds(
     outcomes=st.lists(st.sampled_from(["worked", "did_not", "unknown"]), max_size=2).map(tuple),
 )
 
+WORKED = ("worked",)
 CAREFUL = "rules:\n  - {name: ask, then: approve, when: {class: [write, external]}}\n"
 LOOSE = "rules:\n  - {name: anything, then: allow}\n"
 SHUT = "rules:\n  - {name: shut, then: deny}\n"
@@ -98,7 +99,7 @@ def test_a_worse_policy_is_refused_and_the_message_names_the_worst() -> None:
     careful = RuleIndex(read_policy(CAREFUL))
     around = Given(4, organization=(ORGANIZATION,))
     cases = [
-        case_of(careful, proposal(target="person:1"), around, Evidence("a", "verified", "approved")),
+        case_of(careful, proposal(target="person:1"), around, Evidence("a", "verified", "approved", outcomes=WORKED)),
         case_of(careful, proposal(target="person:2"), around, Evidence("b", "declined", "rejected")),
     ]
     loose = Candidate(own=RuleIndex(read_policy(LOOSE)))
@@ -115,10 +116,18 @@ def test_a_worse_policy_is_refused_and_the_message_names_the_worst() -> None:
 
 def test_a_policy_that_forbids_what_worked_is_worse() -> None:
     careful = RuleIndex(read_policy(CAREFUL))
-    cases = [case_of(careful, proposal(), Given(4), Evidence("a", "verified", "approved"))]
+    cases = [case_of(careful, proposal(), Given(4), Evidence("a", "verified", "approved", outcomes=WORKED))]
     shut = RuleIndex(read_policy(SHUT))
     found = rehearse_policy(cases, Candidate(own=shut), name="shut")
     assert [one.regression for one in found.changes] == ["it would not be done, and it turned out to work"]
+
+
+@pytest.mark.parametrize("outcomes", [(), ("seen",), ("unknown",)])
+def test_what_was_only_seen_right_after_has_not_turned_out_to_work(outcomes: tuple[str, ...]) -> None:
+    careful, shut = RuleIndex(read_policy(CAREFUL)), RuleIndex(read_policy(SHUT))
+    seen = Evidence("a", "verified", "approved", outcomes=outcomes)
+    found = rehearse_policy([case_of(careful, proposal(), Given(4), seen)], Candidate(own=shut), name="shut")
+    assert [one.regression for one in found.changes] == [None]
 
 
 def test_letting_through_what_a_rule_refused_is_worse_and_what_a_watching_agent_did_not_do_is_not() -> None:
