@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from bailiwick.kernel.clock import Moment
 
 # Where text of issues comes from, for whoever reads it from where it is kept.
 ISSUES = "issues"
@@ -18,7 +20,7 @@ class IssueComment(BaseModel):
 
     author: Name | None = None
     body: str = ""
-    created_at: AwareDatetime | None = None
+    created_at: Moment | None = None
 
 
 class IssueRecord(BaseModel):
@@ -44,9 +46,9 @@ class IssueRecord(BaseModel):
     assignees: tuple[Name, ...] = ()
     comments_count: int = Field(default=0, ge=0)
     comments: tuple[IssueComment, ...] = ()
-    created_at: AwareDatetime
-    updated_at: AwareDatetime | None = None
-    closed_at: AwareDatetime | None = None
+    created_at: Moment
+    updated_at: Moment | None = None
+    closed_at: Moment | None = None
     is_pull_request: bool = False
     attributes: dict[str, str] = Field(default_factory=dict)
 

@@ -1,6 +1,8 @@
 """Meter readings as every connector hands them over."""
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from bailiwick.kernel.clock import Moment
 
 # Where readings come from, for whoever reads them from where they are kept.
 METERS = "meters"
@@ -18,7 +20,7 @@ class MeterReading(BaseModel):
     meter_id: str = Field(min_length=1, max_length=100)
     unit: str = Field(min_length=1, max_length=20)
     value: float = Field(allow_inf_nan=False)
-    read_at: AwareDatetime
+    read_at: Moment
     interval_minutes: int = Field(gt=0, le=1440)
 
     @property

@@ -8,9 +8,10 @@ from pydantic import BaseModel
 
 from bailiwick.events.model import EventType, NewEvent, Published
 from bailiwick.events.registry import EventRegistry
+from bailiwick.kernel.clock import check_moment
 from bailiwick.kernel.concerns import Guard, unguarded
 from bailiwick.kernel.documents import encode_checked
-from bailiwick.kernel.errors import InvalidInputError, QuotaExceededError
+from bailiwick.kernel.errors import QuotaExceededError
 from bailiwick.kernel.ids import new_id
 from bailiwick.kernel.labels import checked, declared
 from bailiwick.storage.batching import Batcher
@@ -111,8 +112,8 @@ class EventLog:
         self._wakeups.announce(EVENTS)
 
     def _entry(self, organization_id: str, event: NewEvent) -> _Entry:
-        if event.occurred_at is not None and event.occurred_at.tzinfo is None:
-            raise InvalidInputError("occurred_at has no time zone; give one, for example 2026-01-31T12:00:00Z")
+        if event.occurred_at is not None:
+            check_moment(event.occurred_at, "occurred_at")
         event_type = self.types.get(event.type)
         payload, encoded = encode_checked(event_type.payload, event.payload, what=f"payload of event {event.type}")
         key = event.key if event.key is not None or event_type.key is None else event_type.key(payload)

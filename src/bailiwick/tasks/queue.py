@@ -7,6 +7,7 @@ from typing import Protocol
 
 import orjson
 
+from bailiwick.kernel.clock import check_moment
 from bailiwick.kernel.errors import InvalidInputError, QuotaExceededError
 from bailiwick.kernel.ids import new_id
 from bailiwick.storage.batching import Batcher
@@ -14,6 +15,7 @@ from bailiwick.storage.channel import Channel
 from bailiwick.storage.refusals import Exhausted
 from bailiwick.storage.rows import RowFields, batch
 from bailiwick.storage.waking import DUE, TASKS, Wakeups
+from bailiwick.tasks.errors import MAX_DELAY_SECONDS
 from bailiwick.tasks.model import Enqueued, NewTask, Task
 from bailiwick.tasks.registry import KindRegistry
 from bailiwick.tasks.rows import new_task_row
@@ -132,8 +134,10 @@ class TaskQueue:
         if not 0 <= task.priority <= 3:
             raise InvalidInputError(f"priority {task.priority} does not exist; use 0 (P0, most urgent) to 3 (P3)")
         for name, moment in (("deadline_at", task.deadline_at), ("run_at", task.run_at)):
-            if moment is not None and moment.tzinfo is None:
-                raise InvalidInputError(f"{name} has no time zone; give one, for example 2026-01-31T12:00:00Z")
+            if moment is not None:
+                check_moment(moment, name)
+        if task.delay_seconds is not None and not task.delay_seconds <= MAX_DELAY_SECONDS:
+            raise InvalidInputError(f"delay_seconds is at most {MAX_DELAY_SECONDS:,}")
         task = self.kinds.labelled(task)
         payload = self.kinds.encode_payload(task.kind, task.payload)
         task_id = new_id()

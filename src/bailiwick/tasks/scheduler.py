@@ -82,6 +82,10 @@ class Scheduler:
             except (psycopg.Error, BailiwickError) as error:
                 log.warning("scheduling failed; trying again", error=str(error))
                 row = {"seconds": 1.0}
+            except Exception:
+                # A fault of ours: seen, and the schedules of everybody else fire all the same.
+                log.exception("scheduling failed")
+                row = {"seconds": 1.0}
             seconds = None if row is None or row["seconds"] is None else max(0.0, float(row["seconds"]))
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds if seconds is None else min(seconds, self._poll_seconds)):
@@ -92,7 +96,7 @@ def _fire_or_stop(schedule: Row) -> tuple[list[RowFields], RowFields]:
     """Fire one schedule; one that can fire no more is stopped with the reason, so that the others go on."""
     try:
         return _fire(schedule)
-    except BailiwickError as error:
+    except (BailiwickError, OverflowError) as error:
         log.warning("schedule stopped", schedule_id=schedule["id"], error=str(error))
         move: RowFields = {"id": schedule["id"], "next": None, "skipped": 0, "task": None, "problem": str(error)}
         return [], move

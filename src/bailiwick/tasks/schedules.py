@@ -7,6 +7,7 @@ from random import random
 from typing import Any, Literal, LiteralString
 
 from bailiwick.audit import SYSTEM, Act, Actor, AuditLog
+from bailiwick.kernel.clock import check_moment
 from bailiwick.kernel.errors import InvalidInputError, NotFoundError
 from bailiwick.kernel.ids import new_id, parse_id
 from bailiwick.kernel.labels import NO_LABELS
@@ -242,8 +243,7 @@ class Schedules:
         payload = self._kinds.encode_payload(schedule.kind, schedule.payload)
         labels = self._kinds.labelled(NewTask(schedule.kind, labels=schedule.labels)).labels
         anchor = schedule.first_fire_at or timetable.next_after(now)
-        if anchor.tzinfo is None:
-            raise InvalidInputError("first_fire_at has no time zone; give one, for example 2026-01-31T12:00:00Z")
+        check_moment(anchor, "first_fire_at")
         first = anchor + timedelta(seconds=schedule.jitter_seconds * random())  # noqa: S311 - spreads load
         return {
             "id": new_id(), "org": organization_id, "name": schedule.name, "kind": schedule.kind,

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from bailiwick.kernel.errors import InvalidPayloadError, NotFoundError, PayloadTooLargeError, UnknownKindError
+from bailiwick.kernel.errors import (
+    InvalidInputError,
+    InvalidPayloadError,
+    NotFoundError,
+    PayloadTooLargeError,
+    UnknownKindError,
+)
 from bailiwick.kernel.ids import id_at, new_id
 from bailiwick.storage.rows import RowFields, batch
 from bailiwick.tasks import DiscardTask, NewTask, RetryPolicy, RetryTask, Run
@@ -367,6 +373,11 @@ async def test_what_cannot_be_a_task_is_refused_at_the_door(engine: Engine) -> N
         (NewTask("wrok"), UnknownKindError),
         (NewTask("work", {"text": "a\0b"}), InvalidPayloadError),
         (NewTask("work", {"text": "x" * 300_000}), PayloadTooLargeError),
+        # What PostgreSQL keeps and no worker could read back: each of its claims would fail, with all beside it.
+        (NewTask("work", deadline_at=datetime.fromisoformat("0001-01-01T00:00+14:00")), InvalidInputError),
+        (NewTask("work", run_at=datetime.fromisoformat("9999-12-31T23:00-12:00")), InvalidInputError),
+        (NewTask("work", delay_seconds=1e300), InvalidInputError),
+        (NewTask("work", delay_seconds=float("nan")), InvalidInputError),
     ):
         with pytest.raises(error):
             await engine.queue.enqueue(engine.organization_id, task)

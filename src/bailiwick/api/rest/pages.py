@@ -1,19 +1,16 @@
 """What the resources share: pages by cursor, moments in time, and the errors they declare."""
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from bailiwick.api.problems import MEDIA_TYPE, Problem
+from bailiwick.kernel.clock import Moment as Moment
 from bailiwick.storage.pages import MAX_PAGE
 
 Item = TypeVar("Item")
-
-_EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class PageOf(BaseModel, Generic[Item]):
@@ -32,13 +29,6 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def _storable(moment: datetime) -> datetime:
-    if not _EARLIEST <= moment <= _LATEST:
-        raise ValueError("a moment is between the years 1900 and 2200")
-    return moment
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_storable)]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="The most items to return.", examples=[50])]
 Cursor = Annotated[
     str | None,
