@@ -5,7 +5,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, NoReturn, ParamSpec, TypeVar, cast, overload
 
 import orjson
 
@@ -14,10 +14,11 @@ from bailiwick.kernel.documents import MAX_RESULT_BYTES, encode
 from bailiwick.kernel.ids import id_at, time_of
 from bailiwick.kernel.labels import checked
 from bailiwick.storage.rows import RowFields, raw
-from bailiwick.tasks.acting import Acted, Acting, Effect, Expectation, Expecting
+from bailiwick.tasks.acting import Acted, Effect, Expectation
 from bailiwick.tasks.errors import MAX_DELAY_SECONDS, JournalMismatchError, LeaseLostError, Suspended
 from bailiwick.tasks.journal import Journal, JournalEntry
 from bailiwick.tasks.model import Labelled, NewTask, Task, TaskOutcome
+from bailiwick.tasks.services import Services
 from bailiwick.telemetry.redacting import redacted_json
 
 P = ParamSpec("P")
@@ -29,36 +30,6 @@ _MAX_CHARGE = 1_000_000_000
 # How much later than its id says an event may be committed: clocks differ, and a
 # publisher may have waited for the database.
 _LATE_BY = timedelta(minutes=5)
-
-
-class Services(Protocol):
-    """What a run needs from the rest of the engine."""
-
-    @property
-    def acting(self) -> Acting:
-        """Who carries out effects."""
-        ...
-
-    @property
-    def expecting(self) -> Expecting:
-        """Who keeps what is expected of results."""
-        ...
-
-    async def enqueue(self, organization_id: str, task: NewTask) -> str:
-        """Add a task and return its id, an earlier one's if the key was used."""
-        ...
-
-    async def publish(self, organization_id: str, event: NewEvent) -> str:
-        """Record an event and return its id."""
-        ...
-
-    async def outcomes(self, parent: Task, task_ids: Sequence[str]) -> list[TaskOutcome] | None:
-        """Return how tasks ended, in the order asked; None while one of them is a child that has not.
-
-        Raises:
-            ConflictError: one has not ended and is no child of ``parent``.
-        """
-        ...
 
 
 class Run:

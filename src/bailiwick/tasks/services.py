@@ -1,6 +1,7 @@
 """What runs reach through the engine: other tasks, events, outcomes."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from bailiwick.events import EventLog, NewEvent
 from bailiwick.kernel.errors import ConflictError
@@ -8,6 +9,36 @@ from bailiwick.storage import Database
 from bailiwick.tasks.acting import Acting, Expecting, NoActing, NoExpecting
 from bailiwick.tasks.model import NewTask, Task, TaskOutcome, TaskState
 from bailiwick.tasks.queue import TaskQueue
+
+
+class Services(Protocol):
+    """What a run needs from the rest of the engine."""
+
+    @property
+    def acting(self) -> Acting:
+        """Who carries out effects."""
+        ...
+
+    @property
+    def expecting(self) -> Expecting:
+        """Who keeps what is expected of results."""
+        ...
+
+    async def enqueue(self, organization_id: str, task: NewTask) -> str:
+        """Add a task and return its id, an earlier one's if the key was used."""
+        ...
+
+    async def publish(self, organization_id: str, event: NewEvent) -> str:
+        """Record an event and return its id."""
+        ...
+
+    async def outcomes(self, parent: Task, task_ids: Sequence[str]) -> list[TaskOutcome] | None:
+        """Return how tasks ended, in the order asked; None while one of them is a child that has not.
+
+        Raises:
+            ConflictError: one has not ended and is no child of ``parent``.
+        """
+        ...
 
 
 class EngineServices:

@@ -23,7 +23,8 @@ from bailiwick.tasks.journal import Journal, JournalEntry, Position
 from bailiwick.tasks.lease import Lease
 from bailiwick.tasks.model import Task
 from bailiwick.tasks.registry import KindRegistry
-from bailiwick.tasks.run import Run, Services
+from bailiwick.tasks.run import Run
+from bailiwick.tasks.services import Services
 from bailiwick.tasks.slots import Slots
 from bailiwick.telemetry.metrics import TASKS_CLAIMED, TASKS_EXECUTING, attempts_of, seconds_of
 
