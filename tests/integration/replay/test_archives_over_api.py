@@ -100,26 +100,25 @@ async def test_a_level_is_rehearsed_and_nonsense_is_refused(premises: Premises, 
 
 
 async def test_a_policy_is_put_in_force_only_if_its_rehearsal_passes_where_that_is_asked_for(
-    premises: Premises, acme: httpx.AsyncClient
+    premises: Premises, owner: httpx.AsyncClient
 ) -> None:
     await decided(premises)
-    async with premises.client(premises.admin_key) as admin:
-        path = "/api/v1/policies/current?organization=acme"
-        refused = await admin.put(path, json={"source": LOOSE, "max_regressions": "0"})
-        assert (refused.status_code, refused.json()["code"]) == (409, "rehearsal.refused"), refused.text
-        assert "shut refused it" in refused.json()["detail"]
-        assert (await premises.installation.policies.get(premises.acme.id)).version == 1
-        assert (await admin.put(path, json={"source": LOOSE, "max_regressions": "1"})).status_code == 200
+    path = "/api/v1/policies/current"
+    refused = await owner.put(path, json={"source": LOOSE, "max_regressions": "0"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "rehearsal.refused"), refused.text
+    assert "shut refused it" in refused.json()["detail"]
+    assert (await premises.installation.policies.get(premises.acme.id)).version == 1
+    assert (await owner.put(path, json={"source": LOOSE, "max_regressions": "1"})).status_code == 200
     assert (await premises.installation.policies.get(premises.acme.id)).version == 2
 
 
 async def test_a_promotion_goes_on_only_if_its_rehearsal_passes_where_that_is_asked_for(
-    premises: Premises, acme: httpx.AsyncClient, login_url: str
+    premises: Premises, owner: httpx.AsyncClient, login_url: str
 ) -> None:
     promotion = await earn(premises, login_url, await agent_of(premises))
     url = f"/api/v1/autonomy/promotions/{promotion}"
     # What it earned came from no decision that could be made again.
-    refused = await acme.post(f"{url}/confirm", json={"max_regressions": "0"})
+    refused = await owner.post(f"{url}/confirm", json={"max_regressions": "0"})
     assert (refused.status_code, refused.json()["code"]) == (409, "rehearsal.refused"), refused.text
-    assert (await acme.get(url)).json()["state"] == "proposed"
-    assert (await acme.post(f"{url}/confirm", json={})).status_code == 200
+    assert (await owner.get(url)).json()["state"] == "proposed"
+    assert (await owner.post(f"{url}/confirm", json={})).status_code == 200
