@@ -1,5 +1,6 @@
 """What the demo prints when the agents are idle: what happened, what is worth a look, what to try next."""
 
+import os
 import shlex
 import shutil
 import sys
@@ -88,12 +89,19 @@ def print_next_steps(
     """Print commands that show the most interesting of this run."""
     program = program_name()
     org = f"--org {run.organization.slug}"
-    console.print("\n[bold]Try next[/] (the first line points the commands at the demo's own data)\n")
-    lines: list[tuple[str, str]] = [(f"export BAILIWICK_DATA_DIR={shlex.quote(str(folder))}", "")]
+    console.print(
+        "\n[bold]Try next[/] (in another terminal; what is exported points there at the demo's own data and forge)\n"
+    )
+    lines: list[tuple[str, str]] = [(f"export BAILIWICK_DATA_DIR={shlex.quote(str(folder.absolute()))}", "")]
+    if url is not None:
+        # What takes something back looks at the forge first, from the terminal where it is asked for.
+        lines.append((f"export BAILIWICK_OUTBOUND_ALLOWED={run.installation.settings.outbound_allowed}", ""))
     for highlight in story.highlights():
         about = f"{why} " if (why := story.title(highlight.key)) else ""
         lines.append((f"{program} trace '{highlight.key}' {org}", f"{about}({highlight.why})"))
     lines += _effect_commands(program, org, effects, is_served=url is not None)
+    if url is not None:
+        lines += _rewind_commands(program, org, effects)
     lines += [
         (f"{program} agents list {org}", "who did what, how well, how fast"),
         (f"{program} rejected list {org}", "records nobody could read, and why"),
@@ -102,7 +110,7 @@ def print_next_steps(
     if url and key:
         lines.append((f"curl -H 'Authorization: Bearer {key}' {url}/api/v1/organizations", "the API, with its key"))
     _print_commands(console, lines)
-    console.print("\n[bold]Your own[/] (in a new terminal, or after: unset BAILIWICK_DATA_DIR)\n")
+    console.print("\n[bold]Your own[/] (in a new terminal, or after: unset BAILIWICK_DATA_DIR BAILIWICK_OUTBOUND_ALLOWED)\n")
     own = [(f"{program} up", ""), (f"{program} import github FILE", ""), (f"{program} connect github OWNER/REPO", "")]
     _print_commands(console, own)
 
@@ -113,15 +121,32 @@ def _effect_commands(program: str, org: str, effects: EffectsSeen, *, is_served:
     if refusal is not None:
         about = f"why nothing went out for {refusal.target.removeprefix('issue:')}, whose text gives orders"
         lines.append((f"{program} why {refusal.effect_id} {org}", about))
-    if effects.approval_id is not None:
+    asked = effects.to_approve
+    if asked is not None:
         lines.append((f"{program} approvals list {org}", f"the {effects.waiting_for_approval} that wait for a person"))
         about = "your yes: " + ("it is sent at once" if is_served else f"it is sent by the next {program} demo --keep")
-        approve = f"approvals approve {effects.approval_id} --digest {effects.approval_digest}"
+        approve = f"approvals approve {asked.approval_id} --digest {asked.digest}"
         lines.append(
-            (f"{program} approvals show {effects.approval_id} {org}", "one of them: what would be sent, and why")
+            (f"{program} approvals show {asked.approval_id} {org}", "one of them: what would be sent, and why")
         )
         lines.append((f"{program} {approve} {org}", about))
     return lines
+
+
+def _rewind_commands(program: str, org: str, effects: EffectsSeen) -> list[tuple[str, str]]:
+    """Return how to end a run with a no, and take back what it did before; needs the worker and forge."""
+    asked = effects.to_reject
+    if asked is None:
+        return []
+    about = asked.target.removeprefix("issue:")
+    no = f"approvals reject {asked.approval_id} --digest {asked.digest}"
+    rewind = f"{program} rewind {asked.task_id} --to 0"
+    return [
+        (f"{program} {no} {org}", f"your no to a comment on {about}: the run ends, the label that it put on stays"),
+        (f"{rewind} --dry-run {org}", "what taking back that run would do"),
+        (f"{rewind} {org}", "take it back: the label comes off"),
+        (f"{program} effects list --task {asked.task_id} {org}", "what the run did, taken back"),
+    ]
 
 
 def blocked_lines(blocked: BlockedBecause) -> list[str]:
@@ -141,8 +166,13 @@ def blocked_lines(blocked: BlockedBecause) -> list[str]:
 
 
 def program_name() -> str:
-    """Return how this program is called from here."""
-    return "bailiwick" if shutil.which("bailiwick") else sys.argv[0]
+    """Return how this program is called, from any folder."""
+    if shutil.which("bailiwick"):
+        return "bailiwick"
+    called = Path(sys.argv[0]).absolute()
+    if os.access(called, os.X_OK):
+        return shlex.quote(str(called))
+    return f"{shlex.quote(sys.executable)} -m bailiwick.main"
 
 
 def _print_commands(console: Console, lines: Sequence[tuple[str, str]]) -> None:

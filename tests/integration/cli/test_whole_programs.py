@@ -71,7 +71,13 @@ def test_the_demo_does_its_whole_work_and_tells_it_in_one_document(environment: 
     why = _run("why", refusal["effect_id"], *org, env=demo)
     assert "ceiling/orders-to-agents" in why.stdout
     answered = _run(
-        "approvals", "approve", effects["approval_id"], "--digest", effects["approval_digest"], *org, env=demo
+        "approvals",
+        "approve",
+        effects["to_approve"]["approval_id"],
+        "--digest",
+        effects["to_approve"]["digest"],
+        *org,
+        env=demo,
     )
     assert answered.returncode == 0, answered.stderr
     again = _run("demo", "--headless", "--json", "--keep", env=environment)
@@ -79,6 +85,38 @@ def test_the_demo_does_its_whole_work_and_tells_it_in_one_document(environment: 
     later = orjson.loads(again.stdout)["effects"]
     assert later["applied"] == effects["applied"] + 1
     assert later["waiting_for_approval"] == effects["waiting_for_approval"] - 1
+
+
+@pytest.mark.timeout(300)
+def test_what_the_demo_prints_works_as_printed_in_another_terminal(environment: dict[str, str], tmp_path: Path):
+    process = subprocess.Popen(
+        [*PROGRAM, "demo"], env={**environment, "BAILIWICK_PORT": "0"}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        lines: list[str] = []
+        while not (lines and "Your own" in lines[-1]):
+            lines.append(process.stdout.readline())
+            assert lines[-1], "the demo ended"
+        commands = [line.strip() for line in lines if re.match(r"  (export|\S+ -m bailiwick|bailiwick|/)", line)]
+        exports = [line for line in commands if line.startswith("export ")]
+
+        def typed(*words: str) -> str:
+            (command,) = [line for line in commands if all(word in line.split() for word in words)]
+            return _in_a_shell("\n".join([*exports, command]), environment, tmp_path)
+
+        assert "state" in typed("approvals", "show")
+        typed("approvals", "approve")
+        typed("approvals", "reject")
+        assert "github.remove_labels" in typed("rewind", "--dry-run")
+        (rewind,) = [line for line in commands if "rewind" in line.split() and "--dry-run" not in line]
+        assert "rewinding as task" in _in_a_shell("\n".join([*exports, rewind]), environment, tmp_path)
+        while "reverted" not in typed("effects", "list"):
+            assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
 
 
 @pytest.mark.timeout(120)
@@ -103,6 +141,14 @@ def test_a_port_in_use_is_told_before_anything_else(environment: dict[str, str],
 
 def _run(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*PROGRAM, *arguments], env=env, capture_output=True, text=True, check=False)
+
+
+def _in_a_shell(script: str, environment: dict[str, str], folder: Path) -> str:
+    """Return what lines print that are typed in a new terminal, which knows nothing of the demo's settings."""
+    kept = {name: value for name, value in environment.items() if not name.startswith("BAILIWICK_")}
+    ran = subprocess.run(["sh", "-ec", script], env=kept, cwd=folder, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout + ran.stderr
 
 
 def _started_and_stopped(environment: dict[str, str]) -> str:
