@@ -50,7 +50,14 @@ class Organizations:
 
     async def ensure(self, name: str) -> Organization:
         """Return the organization of that name or slug, made if it is missing."""
-        return await self.find(name) or await self.find(slug_of(name)) or await self.create(name)
+        found = await self.find(name) or await self.find(slug_of(name))
+        if found is not None:
+            return found
+        try:
+            return await self.create(name)
+        except ConflictError:
+            # Somebody else made it in this moment.
+            return await self.get(slug_of(name))
 
     async def find(self, reference: str) -> Organization | None:
         """Return an organization by id or slug, or None."""

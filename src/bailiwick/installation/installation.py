@@ -221,7 +221,10 @@ class Installation:
         await self.furnish(await self.home())
         if await self.keys.has_admin():
             return None
-        return await self.keys.issue("local admin")
+        async with self.database.transaction() as connection:
+            # Of processes that start at once for the first time, one makes the key.
+            await connection.execute("select pg_advisory_xact_lock(hashtextextended('first start', 0))")
+            return None if await self.keys.has_admin() else await self.keys.issue("local admin")
 
     @asynccontextmanager
     async def run_worker(self, *, name: str = "", concurrency: int | None = None) -> AsyncGenerator[Worker]:
