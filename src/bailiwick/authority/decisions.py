@@ -14,7 +14,7 @@ from bailiwick.kernel.errors import NotFoundError
 from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database, Row
 from bailiwick.storage.connections import Connection
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
+from bailiwick.storage.pages import Page, after_cursor, asked_of, checked_limit, page_of
 from bailiwick.telemetry.redacting import redacted_json
 
 _COLUMNS = (
@@ -96,7 +96,7 @@ class Decisions:
     ) -> Page[RecordedDecision]:
         """Return a page of decisions, newest first."""
         limit = checked_limit(limit)
-        asked = {name: value for name, value in asdict(wanted or DecisionFilter()).items() if value is not None}
+        asked = asked_of(wanted)
         after = after_cursor(cursor)
         conditions = ["organization_id = %(org)s", *(f"{name} = %({name})s" for name in asked)]
         if after is not None:

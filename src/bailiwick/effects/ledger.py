@@ -1,6 +1,5 @@
 """The effects of organizations: found, listed, judged, settled by people, taken back."""
 
-from dataclasses import asdict
 from typing import Any, Literal
 
 from bailiwick.audit import Actor, AuditLog
@@ -16,7 +15,7 @@ from bailiwick.kernel.ids import parse_id
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
 from bailiwick.storage.database import trusted
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
+from bailiwick.storage.pages import Page, after_cursor, asked_of, checked_limit, page_of
 from bailiwick.tasks.acting import DONE_STATES, Effect
 
 
@@ -57,7 +56,7 @@ class Effects:
     ) -> Page[EffectRecord]:
         """Return a page of an organization's effects, newest first."""
         limit = checked_limit(limit)
-        given = {name: value for name, value in asdict(wanted or EffectFilter()).items() if value is not None}
+        given = asked_of(wanted)
         conditions = "".join(f" and {name}::text = %({name})s" for name in given)
         after = after_cursor(cursor)
         if after is not None:

@@ -1,7 +1,7 @@
 """Outcomes: what was expected, and what a later look found."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -19,7 +19,7 @@ from bailiwick.outcomes.model import COLUMNS, OutcomeRecord
 from bailiwick.storage import Database
 from bailiwick.storage.connections import Connection
 from bailiwick.storage.database import trusted
-from bailiwick.storage.pages import Page, after_cursor, checked_limit, page_of
+from bailiwick.storage.pages import Page, after_cursor, asked_of, checked_limit, page_of
 from bailiwick.tasks import LeaseLostError, Run
 from bailiwick.telemetry.redacting import redacted, redacted_json
 
@@ -80,7 +80,7 @@ class Outcomes:
     ) -> Page[OutcomeRecord]:
         """Return a page of outcomes, newest first."""
         limit = checked_limit(limit)
-        given = {name: value for name, value in asdict(wanted or OutcomeFilter()).items() if value is not None}
+        given = asked_of(wanted)
         conditions = "".join(f' and "{name}"::text = %({name})s' for name in given)
         after = after_cursor(cursor)
         if after is not None:

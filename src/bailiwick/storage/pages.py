@@ -3,11 +3,14 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from bailiwick.kernel.errors import InvalidInputError
 from bailiwick.kernel.ids import parse_id
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Item = TypeVar("Item")
 
@@ -36,6 +39,12 @@ def page_of(found: Sequence[Record], limit: int) -> Page[Record]:
     """Return the page of what was read with one row more than ``limit``, which tells whether others follow."""
     items = list(found[:limit])
     return Page(items, cursor_of(items[-1].id) if len(found) > limit else None)
+
+
+def asked_of(wanted: "DataclassInstance | None") -> dict[str, Any]:
+    """Return what a filter asks of which column; what is None in it asks for anything."""
+    given = {} if wanted is None else {field.name: getattr(wanted, field.name) for field in fields(wanted)}
+    return {column: value for column, value in given.items() if value is not None}
 
 
 def cursor_of(identifier: str) -> str:
