@@ -78,9 +78,14 @@ revoke insert, update, delete on effect_moves from bailiwick;
 grant update (note) on effect_moves to bailiwick;
 revoke update, delete on effect_moves from bailiwick_engine;
 
+-- Decisions are partitioned by their ids: unless told otherwise PostgreSQL makes a plan for every call that looks for
+-- one, which costs several times what looking does. And it keeps plans of plpgsql better than of sql.
+
 -- Whether a decision allows exactly this, without asking anybody.
 create function effect_is_allowed(p effects) returns boolean
-language plpgsql stable as $$
+language plpgsql stable
+set plan_cache_mode = force_generic_plan
+as $$
 begin
     return exists (
         select from decisions d
@@ -93,7 +98,9 @@ end $$;
 
 -- Whether its decision was made in this transaction and of these arguments: what was allowed once allows nothing else.
 create function effect_is_decided_now(p effects) returns boolean
-language plpgsql stable as $$
+language plpgsql stable
+set plan_cache_mode = force_generic_plan
+as $$
 begin
     return exists (
         select from decisions d
@@ -103,7 +110,9 @@ end $$;
 -- Whether its agent was stopped or lost ground since it was decided: then it is decided anew. A yes of people holds
 -- as long as the agent does more than observe.
 create function effect_is_outgrown(p effects) returns boolean
-language plpgsql stable as $$
+language plpgsql stable
+set plan_cache_mode = force_generic_plan
+as $$
 begin
     return exists (select from agents a where a.id = p.agent_id and not a.is_enabled)
         or exists (
@@ -156,16 +165,21 @@ create trigger effect_note_birth after insert on effects for each row execute fu
 
 -- The effect of this transaction's organization, locked until its end.
 create function effect_locked(p_effect uuid) returns effects
-language sql as $$
-    select e from effects e where e.id = p_effect and e.organization_id = current_organization() for no key update
-$$;
+language plpgsql as $$
+declare
+    v effects;
+begin
+    select * into v from effects e where e.id = p_effect and e.organization_id = current_organization() for no key update;
+    return v;
+end $$;
 
 create function effect_noted(p_effect uuid, p_state text, p_note text) returns void
-language sql as $$
+language plpgsql as $$
+begin
     insert into effect_moves (organization_id, effect_id, seq, state, at, note)
     select m.organization_id, p_effect, max(m.seq) + 1, p_state, clock_timestamp(), left(p_note, 2000)
-    from effect_moves m where m.effect_id = p_effect group by m.organization_id
-$$;
+    from effect_moves m where m.effect_id = p_effect group by m.organization_id;
+end $$;
 
 -- Refuses a move that this transaction did not write into the audit log.
 create function effect_is_audited(p effects, p_action text) returns void
@@ -181,12 +195,13 @@ end $$;
 
 -- Whether a task is held under a fence, or, where the fence is null, is over.
 create function effect_is_held(p effects, p_fence int) returns boolean
-language sql stable as $$
-    select case when p_fence is null
-        then not exists (select from tasks t where t.id = p.task_id)
-        else exists (select from tasks t where t.id = p.task_id and t.fence = p_fence and t.worker_id is not null)
-    end
-$$;
+language plpgsql stable as $$
+begin
+    if p_fence is null then
+        return not exists (select from tasks t where t.id = p.task_id);
+    end if;
+    return exists (select from tasks t where t.id = p.task_id and t.fence = p_fence and t.worker_id is not null);
+end $$;
 
 -- Whether another inverse took back, takes back or may have taken back what this one would; asked one after another.
 create function effect_is_forestalled(p effects) returns boolean
