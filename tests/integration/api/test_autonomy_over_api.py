@@ -5,6 +5,7 @@ import pytest
 
 from bailiwick.kernel.ids import new_id
 from tests.integration.api.conftest import Premises, premises
+from tests.integration.outcomes.test_report import put_outcome
 from tests.support.autonomy import put_effect
 
 __all__ = ["premises"]
@@ -108,13 +109,15 @@ async def test_outcomes_are_listed_shown_and_reported(premises: Premises, login_
         organization_id=acme,
     )
     put_effect(login_url, org=acme, state="verified")
+    effect = put_effect(login_url, org=acme, state="verified")
+    put_outcome(login_url, acme, effect=effect, state="worked", **{"class": "write"})
     async with premises.client(premises.acme_key) as client:
         (listed,) = (await client.get("/api/v1/outcomes?state=pending&check=event.absent")).json()["items"]
         assert listed == (await client.get(f"/api/v1/outcomes/{outcome_id}")).json()
         assert (listed["claim"], listed["checked_at"]) == ("nobody opens it again", None)
         lines = (await client.get("/api/v1/outcomes/report")).json()["items"]
-        assert {line["effect_class"]: (line["verified"], line["pending"]) for line in lines} == {
-            "write": (1, 0), "result": (0, 1),
+        assert {line["effect_class"]: (line["seen"], line["verified"], line["pending"]) for line in lines} == {
+            "write": (1, 1, 0), "result": (0, 0, 1),
         }  # fmt: skip
         assert lines[-1]["success"]["rate"] == 1.0
         checks = (await client.get("/api/v1/outcomes/checks")).json()["items"]
