@@ -176,7 +176,20 @@ class ReadingTool(FolderTool):
         return {"lines": len(self.lines(call.arguments.name))}
 
 
-TOOLS = (FolderTool, ReplacingTool, BlindTool, ReadingTool)
+class GlancingTool(FolderTool):
+    """Reads the lines of a file, and does not say what may be done where that was interrupted."""
+
+    name = "folder.glance"
+    effect_class = "read"
+    recovery = "none"
+
+    async def apply(self, call: Call[Note]) -> dict[str, int]:
+        """Return how many lines there are."""
+        await self.hook("before")
+        return {"lines": len(self.lines(call.arguments.name))}
+
+
+TOOLS = (FolderTool, ReplacingTool, BlindTool, ReadingTool, GlancingTool)
 
 
 async def act_once(run: Run, payload: AnyPayload) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Authority:
         Everything considered is recorded, whatever the outcome.
         """
         row = await self._row(proposal, connection)
-        own, ceiling = await self._policies.in_force(proposal.organization_id, connection)
+        own, ceiling = await self._policies.compiled(proposal.organization_id, row["own"], row["ceiling"], connection)
         known = _with_agent(proposal, row)
         given = Given(
             await self._level(known, connection),
@@ -102,13 +102,14 @@ class Authority:
 
     async def _row(self, proposal: Proposal, connection: Connection) -> Row:
         cursor = await connection.execute(
-            "select o.slug, a.kind, a.name, a.is_enabled from (select %s::uuid as id, %s::uuid as agent) p "
-            "left join organizations o on o.id = p.id "
-            "left join agents a on a.id = p.agent and a.organization_id = p.id",
-            (proposal.organization_id, proposal.agent_id),
+            "select v.own, v.ceiling, o.slug, a.kind, a.name, a.is_enabled from policy_versions() v "
+            "left join organizations o on o.id = %(org)s "
+            "left join agents a on a.id = %(agent)s and a.organization_id = %(org)s",
+            {"org": proposal.organization_id, "agent": proposal.agent_id},
         )
         row = await cursor.fetchone()
-        return row or {"slug": None, "kind": None, "name": None, "is_enabled": None}
+        assert row is not None
+        return row
 
     async def _level(self, proposal: Proposal, connection: Connection) -> int | None:
         if proposal.agent_id is None:

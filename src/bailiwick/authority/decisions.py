@@ -1,7 +1,7 @@
 """Decisions as they were recorded: everything that was considered, whether it was done or declined."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -141,10 +141,10 @@ async def record_decision(connection: Connection, proposal: Proposal, decision: 
         "version": decision.policy_version,
         "ceiling": decision.ceiling_version,
         "level": decision.level,
-        "terms": None if decision.terms is None else _document(asdict(decision.terms)),
+        "terms": None if decision.terms is None else _document(decision.terms),
         "notice": decision.notice,
         "shadow": decision.is_shadow,
-        "considered": _document([asdict(opinion) for opinion in decision.considered]),
+        "considered": _document(decision.considered),
         "undetermined": list(decision.undetermined),
         "because": proposal.reason,
         # Without secrets, as all that is stored.

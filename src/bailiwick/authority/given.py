@@ -4,7 +4,7 @@ With both, the same decision can be made again later, by another policy.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -25,10 +25,14 @@ class Given:
     organization: tuple[str, ...] = ()
 
 
+_OF_PROPOSAL = tuple(field.name for field in fields(Proposal))
+_OF_GIVEN = tuple(field.name for field in fields(Given))
+
+
 def proposal_document(proposal: Proposal) -> JsonObject:
-    """Return a proposal as plain data, from which `proposal_of` makes it again."""
+    """Return a proposal as it is encoded; from that `proposal_of` makes it again."""
     return {
-        **asdict(proposal),
+        **{name: getattr(proposal, name) for name in _OF_PROPOSAL},
         "price": str(proposal.price),
         "labels": sorted(proposal.labels),
         "free_text": list(proposal.free_text),
@@ -49,8 +53,8 @@ def proposal_of(document: Mapping[str, Any]) -> Proposal:
 
 
 def given_document(given: Given) -> JsonObject:
-    """Return what stood around a proposal as plain data, from which `given_of` makes it again."""
-    return {**asdict(given), "organization": list(given.organization)}
+    """Return what stood around a proposal as it is encoded; from that `given_of` makes it again."""
+    return {name: getattr(given, name) for name in _OF_GIVEN}
 
 
 def given_of(document: Mapping[str, Any]) -> Given:

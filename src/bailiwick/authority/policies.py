@@ -178,17 +178,20 @@ class Policies:
         source = await self._find_source(organization_id, version)
         return {} if source is None else await asyncio.to_thread(_rule_texts, source)
 
-    async def in_force(self, organization_id: str, connection: Connection) -> tuple[RuleIndex, RuleIndex]:
-        """Return an organization's rules and the ceiling's, as this transaction of the organization sees them.
+    async def compiled(
+        self, organization_id: str, own: int, ceiling: int, connection: Connection
+    ) -> tuple[RuleIndex, RuleIndex]:
+        """Return versions of an organization's rules and the ceiling's, in a transaction of the organization.
+
+        Which are in force its database function ``policy_versions`` says.
 
         Raises:
-            InternalError: what is in force cannot be read; nothing may be decided then.
+            InternalError: a version cannot be read; nothing may be decided then.
         """
-        cursor = await connection.execute("select own, ceiling from policy_versions()")
-        row = await cursor.fetchone()
-        assert row is not None
-        own = await self._index(organization_id, row["own"], connection)
-        return own, await self._index(INSTALLATION, row["ceiling"], connection)
+        return (
+            await self._index(organization_id, own, connection),
+            await self._index(INSTALLATION, ceiling, connection),
+        )
 
     async def _find_source(self, organization_id: str, version: int) -> str | None:
         if organization_id == INSTALLATION and version == 0:

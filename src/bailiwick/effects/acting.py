@@ -78,7 +78,7 @@ class EffectActing:
             if outcome["state"] == EDITED:
                 arguments = outcome["arguments"]
                 continue
-            if outcome["state"] in ("proposed", "approved"):
+            if outcome["state"] in ("proposed", "approved", "executing"):
                 fresh = made[0] if made else None
                 outcome = await run.step(
                     f"apply {effect.tool}", self._applying.apply, run, outcome["effect_id"], arguments, fresh

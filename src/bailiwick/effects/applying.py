@@ -14,10 +14,10 @@ from bailiwick.effects.digest import digest_of
 from bailiwick.effects.ledger import Effects
 from bailiwick.effects.model import Undo, Verdict
 from bailiwick.effects.moves import Ending, budget_key, kept, problem_of
-from bailiwick.effects.record import EffectRecord
+from bailiwick.effects.record import EffectRecord, is_mere_reading
 from bailiwick.effects.registry import ToolRegistry
 from bailiwick.effects.seeing import Seen, find_earlier, look, plain, verdict_of
-from bailiwick.effects.tool import Call, Tool
+from bailiwick.effects.tool import Call, Recovery, Tool
 from bailiwick.kernel.errors import BailiwickError, ConflictError
 from bailiwick.tasks import LeaseLostError, Run
 
@@ -62,7 +62,7 @@ class Applying:
                 f"effect {effect.id} is that of task {effect.task_id}; fork from before the step that proposes it"
             )
         if effect.state in ("proposed", "waiting", "executing"):
-            effect = await self._carry_out(run, effect, arguments)
+            effect = await self._carry_out(run, effect, arguments, is_fresh=fresh is not None)
         if effect.state == "applied" and not effect.evidence:
             effect = await self._verify(effect, arguments)
         return outcome_of(effect)
@@ -71,20 +71,26 @@ class Applying:
         """Return what became of an effect by now, as ``apply`` does."""
         return outcome_of(await self._effects.get(run.task.organization_id, effect_id))
 
-    async def _carry_out(self, run: Run, effect: EffectRecord, given: BaseModel | Mapping[str, Any]) -> EffectRecord:
+    async def _carry_out(
+        self, run: Run, effect: EffectRecord, given: BaseModel | Mapping[str, Any], *, is_fresh: bool
+    ) -> EffectRecord:
         tool = self._tools.get(effect.tool)
         arguments = self._tools.arguments(tool, given)
         call: Call[Any] = Call(effect.organization_id, arguments, effect.id, effect.began_at or datetime.now(UTC))
         goes_on = False
+        if effect.state == "executing" and is_fresh and effect.arguments == plain(arguments):
+            # It was begun as it was proposed, and nobody has called the tool yet.
+            return await self._call(run, effect, tool, call)
         if effect.state == "executing":
-            if tool.recovery == "none":
+            recovery = recovery_of(effect, tool)
+            if recovery == "none":
                 problem = "the worker was lost while it was carried out, and nobody can tell whether it took effect"
                 return await self._end(run, effect, Ending("unknown", problem=problem))
-            if tool.recovery == "findable":
+            if recovery == "findable":
                 found = await find_earlier(tool, call, effect.called_at)
                 if found is not None:
                     return await self._applied(run, effect, tool, call, found)
-            goes_on = tool.recovery == "idempotent"
+            goes_on = recovery == "idempotent"
         given_up = await self._begin(run, effect, tool, arguments, goes_on=goes_on)
         return given_up or await self._call(run, effect, tool, call)
 
@@ -133,7 +139,7 @@ class Applying:
         except Exception as error:
             if isinstance(error, BailiwickError) and not error.retryable:
                 return await self._end(run, effect, Ending("failed", problem=str(error)))
-            if tool.recovery != "none":
+            if recovery_of(effect, tool) != "none":
                 # The task's retry policy goes on; the next attempt finds it executing and out what came of it.
                 raise
             log.warning("outcome of an effect unknown", effect_id=effect.id, tool=tool.name, error=repr(error))
@@ -183,6 +189,11 @@ class Applying:
             amount=effect.price, key=budget_key(effect.id), is_approved=True,
         )  # fmt: skip
         return None if answer.state == "ok" else answer.reason
+
+
+def recovery_of(effect: EffectRecord, tool: Tool[Any]) -> Recovery:
+    """Return what is done about a call that a crash interrupted: mere reading is repeated, whatever the tool says."""
+    return "idempotent" if is_mere_reading(effect) else tool.recovery
 
 
 def outcome_of(effect: EffectRecord) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The moves of an effect's life: a state, its audit entry and its event, in one transaction each."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, LiteralString
 
@@ -62,12 +62,13 @@ class Moves:
 
     async def begin(self, effect: EffectRecord, fence: int, digest: str, *, goes_on: bool = False) -> str:
         """Begin to execute; return ``begun`` or why not, as the database function ``effect_begin`` says."""
-        row = await self._database.fetch_one(
-            "select effect_begin(%s, %s, %s, %s) as answer",
-            (effect.id, fence, digest, goes_on),
-            organization_id=effect.organization_id,
-        )
-        return "moved" if row is None else str(row["answer"])
+        async with self._database.transaction(effect.organization_id) as connection:
+            return await _begun(effect, fence, digest, connection, goes_on=goes_on)
+
+    async def begin_at_once(self, effect: EffectRecord, fence: int, connection: Connection) -> EffectRecord:
+        """Begin to execute in the transaction that proposes; return the effect as it is then."""
+        answer = await _begun(effect, fence, effect.digest, connection)
+        return replace(effect, state="executing", calls=1) if answer == "begun" else effect
 
     async def end(self, effect: EffectRecord, ending: Ending, *, fence: int | None) -> bool:
         """Record what came of a call; what is expected of it is set up.
@@ -259,6 +260,17 @@ def problem_of(text: str | None) -> str | None:
     if text is None:
         return None
     return redacted(text.replace("\0", " ").encode("utf-8", "replace").decode())[:_MAX_PROBLEM]
+
+
+async def _begun(
+    effect: EffectRecord, fence: int, digest: str, connection: Connection, *, goes_on: bool = False
+) -> str:
+    cursor = await connection.execute(
+        "select effect_begin(%s, %s, %s, %s) as answer", (effect.id, fence, digest, goes_on)
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return str(row["answer"])
 
 
 async def _must(connection: Connection, sql: LiteralString, params: tuple[object, ...]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from bailiwick.effects.moves import Ending, Moves
-from bailiwick.effects.record import COLUMNS, EffectRecord, effect_of
+from bailiwick.effects.record import COLUMNS, EffectRecord, effect_of, is_mere_reading
 from bailiwick.effects.registry import ToolRegistry
 from bailiwick.effects.seeing import find_earlier, seconds_under_way, verdict_of
 from bailiwick.effects.tool import Call, Tool
@@ -82,7 +82,9 @@ class Orphans:
         ending = Ending(
             "unknown", problem="its run ended while it was carried out, and nobody can tell what came of it"
         )
-        if tool is not None and tool.recovery == "findable":
+        if is_mere_reading(effect):
+            ending = Ending("failed", problem="its run ended while it read, which changed nothing")
+        elif tool is not None and tool.recovery == "findable":
             if seconds_under_way(tool, effect.called_at) > 0:
                 return None
             try:

@@ -15,7 +15,7 @@ from bailiwick.authority.approvals import Approvals
 from bailiwick.authority.budgets import Budgets
 from bailiwick.effects.digest import digest_of
 from bailiwick.effects.moves import Moves, budget_key, kept
-from bailiwick.effects.record import COLUMNS, EffectRecord, effect_of
+from bailiwick.effects.record import COLUMNS, EffectRecord, effect_of, is_mere_reading
 from bailiwick.effects.registry import ToolRegistry
 from bailiwick.effects.seeing import Seen, look
 from bailiwick.effects.slots import free_text
@@ -133,6 +133,9 @@ class Proposing:
                 await self._moves.tell(effect, "declined", standing.problem or "", connection)
             else:
                 await self._moves.tell(effect, "proposed", effect.reason, connection)
+            if standing.state == "proposed" and is_mere_reading(effect) and effect.arguments == seen.arguments:
+                # Nothing is observed before it, so nothing can have moved once this is committed.
+                effect = await self._moves.begin_at_once(effect, run.task.fence, connection)
         terms = None if standing.decision is None else standing.decision.terms
         return effect, None if terms is None else terms.expires_hours * 3600
 

@@ -81,6 +81,11 @@ class EffectFilter:
 COLUMNS = ", ".join(field.name for field in fields(EffectRecord))
 
 
+def is_mere_reading(effect: EffectRecord) -> bool:
+    """Tell whether it neither changes nor costs anything, so that nobody needs to know whether it was done."""
+    return effect.effect_class == "read" and not effect.price
+
+
 def effect_of(row: Row) -> EffectRecord:
     """Return the effect of a row with ``COLUMNS``."""
     return EffectRecord(**row)

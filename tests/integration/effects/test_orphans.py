@@ -40,6 +40,8 @@ async def cancelled_at(stack: AsyncExitStack, url: str, folder: Path, *, boundar
         ("before", "folder.blind", "unknown"),
         ("after", "folder.replace", "unknown"),
         ("verify", "folder.append", "verified"),
+        ("propose:journaled", "folder.glance", "failed"),
+        ("before", "folder.glance", "failed"),
     ],
 )
 async def test_what_no_run_takes_up_again_is_ended(
