@@ -117,10 +117,13 @@ async def test_a_poll_that_finds_a_closed_issue_open_takes_it_up_as_reopened(off
             await office.publish([event])
             await office.idle()
         assert (await office.issue("acme/shop#1")).summary.state == "closed"
-        await office.publish([facts.changed(again)])
-        await office.idle()
+        # The poll and, late, the webhook.
+        for event in (facts.changed(again), facts.reopened(again)):
+            await office.publish([event])
+            await office.idle()
     detail = await office.issue("acme/shop#1")
     assert (detail.summary.state, detail.summary.reopened_count) == ("open", 1)
+    assert [name for name, _ in await office.facts_of("acme/shop#1")].count("issue.reopened") == 1
     assert detail.summary.deadline_at == moment + timedelta(seconds=1, hours=24)
     assert [step["to_status"] for step in detail.transitions].count("in-progress") == 2
 

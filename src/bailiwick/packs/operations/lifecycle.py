@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime
 from typing import Any, Literal
 
+from bailiwick.connectors.facts import reopened
 from bailiwick.connectors.issues import IssueRecord
 from bailiwick.events import NewEvent
 from bailiwick.packs.operations import event_types as facts
@@ -56,7 +57,9 @@ class IssueLifecycle:
             await run.sleep(_OPENING_SECONDS)
             found = await run.step("compare", self._changes.compare, case.organization_id, issue, run.task.id)
         if found["is_reopened"]:
-            return await self._handle(case, "reopened")
+            # The fact under the key that a webhook gives it: whichever tells it first, it counts once.
+            told = await run.publish(reopened(issue))
+            return {"issue": issue.key, "is_known": True, "changed": found["changed"], "reopened_by": told}
         if found["taken_up"] is not None:
             return await self._handle(case, "changed", f"taken up again: {found['taken_up']}")
         if found["is_known"]:
