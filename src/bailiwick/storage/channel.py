@@ -27,6 +27,15 @@ class Channel:
         """The server's process behind this connection, 0 while there is none."""
         return 0 if self._connection is None or self._connection.closed else self._connection.info.backend_pid
 
+    async def open(self) -> None:
+        """Connect, unless there is a connection; it takes as long as the server takes, 10 s at most.
+
+        Raises:
+            DatabaseUnavailableError: nobody answers there.
+        """
+        async with self._lock:
+            await self._opened()
+
     async def call(self, sql: LiteralString, params: tuple[object, ...]) -> list[Row]:
         """Run one statement and return its rows.
 
@@ -35,10 +44,9 @@ class Channel:
                 opens a new connection; whether this one took effect is unknown.
         """
         async with self._lock:
-            if self._connection is None or self._connection.closed:
-                self._connection = await connect(self._url, application=self._application)
+            connection = await self._opened()
             try:
-                cursor = await self._connection.execute(sql, params)
+                cursor = await connection.execute(sql, params)
                 return await cursor.fetchall()
             except (psycopg.OperationalError, psycopg.InterfaceError, asyncio.CancelledError) as error:
                 # A cancelled call may have left its answer on the wire.
@@ -51,6 +59,11 @@ class Channel:
         """Close the connection; the next call would open another."""
         async with self._lock:
             await self._drop()
+
+    async def _opened(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect(self._url, application=self._application)
+        return self._connection
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None

@@ -35,7 +35,11 @@ class Lease:
 
         Raises:
             TimeoutError: no answer in a third of the lease; the next call takes a new connection.
+            DatabaseUnavailableError: nobody lets us in.
         """
+        # A busy server, or one that has just come back, may take longer to let us in than a beat may take. Who gave
+        # that up each time would never be let in, and nobody would work although the server is there.
+        await self._channel.open()
         async with asyncio.timeout(self._lease_seconds / 3):
             rows = await self._channel.call(
                 "select worker_heartbeat(%s::uuid, %s) as held", (self.worker_id, self._lease_seconds)

@@ -77,7 +77,7 @@ async def test_a_worker_killed_in_the_middle_of_an_erasure_is_made_up_for(bureau
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            await until(is_in_the_middle, "the erasure is half done", seconds=30)
+            await until(is_in_the_middle, "the erasure is half done", seconds=100, every_seconds=0.05)
         finally:
             worker.kill()
             await worker.wait()
