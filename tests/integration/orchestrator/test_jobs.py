@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from bailiwick.agents import NewAgent
 from bailiwick.audit import EntryFilter
 from bailiwick.installation import Installation, Settings
-from bailiwick.kernel.ids import id_at
+from bailiwick.kernel.ids import id_at, new_id
 from bailiwick.tasks.schedules import NewSchedule
 from tests.integration.orchestrator.conftest import WARD, Platform
 
@@ -129,7 +129,22 @@ class TestLearning:
         assert await platform.events("learning.updated") == []
 
         await platform.do(agent_id=ada.id, times=4)
+        await platform.installation.database.execute(
+            'insert into outcomes (id, organization_id, task_id, agent_id, "check", claim, state, check_at, '
+            "checked_at) values (%s, %s, %s, %s, 'c', 'c', 'did_not', now(), now())",
+            (new_id(), org, new_id(), ada.id),
+            organization_id=org,
+        )
+        await platform.installation.database.execute(
+            "update agents set capabilities = array(select kind from task_totals t where t.agent_id = agents.id) "
+            "where id = %s",
+            (ada.id,),
+            organization_id=org,
+        )
         told = await platform.run("system.learn")
+        # What was promised and found not kept is a failure, as it is for the choice of agents.
+        (counts,) = [counts for agents in told["outcomes"].values() for one, counts in agents.items() if one == ada.id]
+        assert counts == [8, 1]
         assert told["new_outcomes"] == 12
         assert told["status"] == "2 first estimates, 0 changed, 0 of them clearly"
         changes = {change["agent"]: change for change in told["changes"]}

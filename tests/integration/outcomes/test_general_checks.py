@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from bailiwick.events import NewEvent
 from bailiwick.kernel.errors import CannotDetermineError
 from bailiwick.kernel.ids import new_id
 from bailiwick.outcomes import CheckRegistry, Expected, Finding
 from bailiwick.outcomes.general import register_general
+from bailiwick.tasks import Run
 from tests.integration.outcomes.conftest import ExpectingEngine
 
 NOW = datetime.now(UTC)
@@ -171,6 +173,21 @@ async def test_an_effect_still_stands_until_somebody_takes_it_away(desk: Desk, t
 async def test_a_tasks_own_result_is_no_change_that_a_tool_could_look_at(desk: Desk) -> None:
     with pytest.raises(CannotDetermineError):
         await desk.look("effect.still_stands", {})
+
+
+async def test_a_run_cannot_publish_under_anothers_cause(desk: Desk) -> None:
+    other = new_id()
+
+    async def disguised(run: Run, _: Any) -> str:
+        return await run.publish(NewEvent("load.measured", {"load": 1.0}, key="web", cause_id=other))
+
+    desk.engine.handles("disguised", disguised)
+    await desk.engine.work()
+    task = await desk.engine.add("disguised")
+    await desk.engine.ended(task)
+    assert await desk.engine.inspector.fetch_all("select cause_id from events where type = 'load.measured'") == [
+        {"cause_id": task}
+    ]
 
 
 class Family:
