@@ -1,5 +1,6 @@
 """What only a person may say is said by no program, whatever its key may do; one's own key speaks for oneself."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import httpx
 import pytest
 
 from bailiwick.audit import SYSTEM
+from bailiwick.events.rejections import NewRejection
 from bailiwick.identity import Caller
 from bailiwick.identity.people.permissions import GRANTS, PERSONS
 from bailiwick.kernel.ids import new_id
@@ -160,3 +162,22 @@ async def test_who_resumes_a_schedule_is_named_on_it(premises: Premises, acme: h
     ada = await premises.user("ada", acme="operator")
     async with premises.client((await premises.log_in(ada)).access) as client:
         assert f"by:user:{ada.id}" in (await client.post("/api/v1/schedules/notes/resume")).json()["labels"]
+
+
+@pytest.mark.parametrize("mended", [False, True])
+async def test_who_reads_a_refused_record_again_asks_for_what_comes_of_it(premises: Premises, *, mended: bool) -> None:
+    issue = json.dumps({
+        "number": 7, "id": 70, "state": "open", "created_at": "2026-03-01T09:00:00Z", "user": {"login": "maria"},
+        "labels": [], "repository": {"full_name": "acme/shop"}, "title": "The till is down",
+    })  # fmt: skip
+    # It was refused by an earlier version, say, and would not be now.
+    await premises.installation.rejections.keep(premises.acme.id, [NewRejection("github", 1, "refused", issue)])
+    (kept,) = (await premises.installation.rejections.list(premises.acme.id)).items
+    ada = await premises.user("ada", acme="developer")
+    async with premises.client((await premises.log_in(ada)).access) as client:
+        body = {"mended": issue} if mended else None
+        answer = await client.post(f"/api/v1/rejected/{kept.id}/redrive", json=body)
+        assert answer.json() == {"accepted": 1, "duplicates": 0}, answer.text
+        told = (await client.get("/api/v1/events")).json()["items"]
+    assert told
+    assert all(set(event["labels"]) == {f"by:user:{ada.id}", "untrusted:github"} for event in told), told

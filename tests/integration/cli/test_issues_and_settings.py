@@ -8,6 +8,7 @@ import orjson
 import psycopg
 import pytest
 
+from bailiwick.cli.session import operator
 from bailiwick.connectors.issues import IssueRecord
 from bailiwick.packs.operations.repository import Actor, IssueStore
 from bailiwick.packs.operations.settings import load_settings
@@ -73,6 +74,8 @@ def test_only_a_held_issue_is_released_and_the_person_is_told(bailiwick: Command
     assert {**done.document, "event_id": ""} == {"key": KEY, "decision": "stop", "person": "mira", "event_id": ""}
     (event,) = bailiwick("events", "list", "--org", "acme", "--type", "issue.released", "--json").document["items"]
     assert event["id"] == done.document["event_id"]
+    # The work that goes on is asked for by who released it.
+    assert set(event["labels"]) == operator().labels
 
 
 def test_settings_are_checked_before_they_are_kept(bailiwick: Command, acme: str, tmp_path: Path):
