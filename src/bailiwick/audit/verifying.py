@@ -107,9 +107,9 @@ class ExportCheck:
             self._check(line)
         except BrokenChainError as error:
             self._error = str(error)
-        except _MALFORMED as error:
+        except _MALFORMED:
             # What stands there is not even the form of a line; where it is counts.
-            self._error = f"{self._place()}: the line is malformed ({type(error).__name__})"
+            self._error = f"{self._place()}: the line is not as an export writes it"
         return self._error is None
 
     def finish(self) -> None:

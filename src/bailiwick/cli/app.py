@@ -81,6 +81,8 @@ COMMANDS: Mapping[str, Entry] = {
 def load(name: str) -> Any:
     """Return the command of that name, ready to run."""
     module = import_module(COMMANDS[name].module)
+    # Completion belongs to the program, not to each of its commands.
+    module.app._add_completion = False
     command = get_command(module.app)
     command.name = name
     return command

@@ -1,10 +1,10 @@
 """The demo's live screen: progress, agents, issues and their deadlines, and what happens."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import ConsoleOptions, Group, RenderableType
 from rich.layout import Layout
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -29,6 +29,8 @@ _FEED_LINES = 60
 _MIDDLE_ROWS = 12
 _TITLE_CHARACTERS = 30
 _BAR_BLOCKS = 20
+# Below that nothing would be left of the names of agents.
+_ROOM_FOR_TIMES = 50
 
 
 class DemoScreen:
@@ -95,14 +97,8 @@ class DemoScreen:
         return Group(title, Text(""), bar, counts)
 
     def _agents(self) -> RenderableType:
-        table = Table(box=None, expand=True, header_style="bright_black", pad_edge=False, padding=(0, 1))
-        table.add_column("agent", no_wrap=True, overflow="ellipsis", ratio=1)
-        table.add_column("in hand", no_wrap=True, min_width=8)
-        for name in ("tasks", "done", "p50", "p95"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for agent in sorted(self._pulse.agents, key=_by_kind) if self._pulse else ():
-            table.add_row(*_agent_row(agent))
-        return Panel(table, title="agents", title_align="left", border_style=_BORDER, box=box.ROUNDED, padding=(0, 1))
+        agents = _Agents(sorted(self._pulse.agents, key=_by_kind) if self._pulse else [])
+        return Panel(agents, title="agents", title_align="left", border_style=_BORDER, box=box.ROUNDED, padding=(0, 1))
 
     def _issues(self) -> RenderableType:
         pulse = self._pulse
@@ -126,8 +122,8 @@ class DemoScreen:
             urgency.append(f"{name} ", style=style).append(f"{priorities.get(name, 0):<4}", style="bold")
         sla = pulse.sla
         promise = Text.assemble(
-            "\nin time ", (f"{sla.met}", "bold green"), "   late ",
-            (f"{sla.breached}", "bold red" if sla.breached else "bold"), "   running ", (f"{sla.running}", "bold"),
+            "\nin time ", (f"{sla.met}", "bold green"), "  late ",
+            (f"{sla.breached}", "bold red" if sla.breached else "bold"), "  running ", (f"{sla.running}", "bold"),
         )  # fmt: skip
         return Panel(
             Group(rows, urgency, promise), title="issues and their deadlines", title_align="left",
@@ -139,6 +135,24 @@ class DemoScreen:
             _Feed(self._lines, self._story), title="what happens", title_align="left", border_style=_BORDER,
             box=box.ROUNDED, padding=(0, 1),
         )  # fmt: skip
+
+
+class _Agents:
+    """A line for each agent. Where there is little room the times give way: whose line it is matters more."""
+
+    def __init__(self, agents: Sequence[AgentStatistics]) -> None:
+        self._agents = agents
+
+    def __rich_console__(self, console: object, options: ConsoleOptions) -> Iterable[RenderableType]:
+        numbers = ("tasks", "done", "p50", "p95") if options.max_width >= _ROOM_FOR_TIMES else ("tasks", "done")
+        table = Table(box=None, expand=True, header_style="bright_black", pad_edge=False, padding=(0, 1))
+        table.add_column("agent", no_wrap=True, overflow="ellipsis", ratio=1)
+        table.add_column("in hand", no_wrap=True, min_width=8)
+        for name in numbers:
+            table.add_column(name, justify="right", no_wrap=True)
+        for agent in self._agents:
+            table.add_row(*_agent_row(agent)[: 2 + len(numbers)])
+        yield table
 
 
 class _Feed:

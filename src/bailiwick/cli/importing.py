@@ -87,6 +87,8 @@ def _bring(source: RecordSource, file: str, org: str, *, as_json: bool) -> None:
             raise typer.Exit(130) from stopped
     _tell(report, file, org, as_json=as_json)
     if not report.accepted and not report.duplicates:
+        if not report.rejected_count:
+            raise InvalidInputError(f"there are no records in {file}")
         raise InvalidInputError(f"nothing in {file} could be read")
 
 

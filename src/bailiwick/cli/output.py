@@ -25,7 +25,7 @@ STATE_STYLES = {
 
 # Columns that are of no use when cut, and those that may take several lines.
 _WHOLE = frozenset({"id", "slug"})
-_WRAPPED = frozenset({"reason", "next step", "detail", "result", ""})
+_WRAPPED = frozenset({"reason", "next step", "detail", "result", "why not", ""})
 _ID_CHARACTERS = 36
 # Wide enough that nothing is cut in a pipe, where lines have no width.
 _PIPE_COLUMNS = 240
@@ -93,7 +93,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     if not made:
         note(empty)
         return
-    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+        show_header=any(columns),
+    )
     for name in columns:
         is_whole = name in _WHOLE
         table.add_column(

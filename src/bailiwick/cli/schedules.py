@@ -144,7 +144,7 @@ def _told(schedule: ScheduleRecord, what: str, *, as_json: bool) -> None:
     if as_json:
         print_json(schedule)
     else:
-        note(f"{what} {schedule.name} ({schedule.kind}, every {_every(schedule)})", style="")
+        note(f"{what} {schedule.name} ({schedule.kind}, {_every(schedule)})", style="")
 
 
 def _every(schedule: ScheduleRecord) -> str:

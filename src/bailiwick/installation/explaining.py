@@ -61,7 +61,8 @@ class Explainer:
             trace = await self._tracer.trace(organization_id, task_id or about)
         except NotFoundError as error:
             raise NotFoundError(
-                f"no effect, decision, approval, task, event or issue {about[:200]!r} in this organization"
+                f"no effect, decision, approval, task, event or issue {about[:200]!r} in this organization; "
+                "another is named with --org"
             ) from error
         paths = list(_paths(trace.roots, ()))
         asked_for = next((path[-1] for path in paths if path[-1].id == (task_id or identifier)), None)

@@ -101,7 +101,9 @@ class Tracer:
         else:
             start, key = await self._about_key(organization_id, about), about
         if None in start or not start:
-            raise NotFoundError(f"no event, task or issue {about!r} in this organization")
+            raise NotFoundError(
+                f"no event, task or issue {about[:200]!r} in this organization; another is named with --org"
+            )
         trace = await self._gather(organization_id, about, [found for found in start if found is not None])
         return trace if key is None else replace(trace, roots=narrowed(trace.roots, key, identifier))
 

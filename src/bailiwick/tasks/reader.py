@@ -181,10 +181,11 @@ class TaskReader:
 
 def parse_states(names: Sequence[str]) -> list[TaskState]:
     """Return task states by name, or raise InvalidInputError naming the known ones."""
-    try:
-        return [TaskState(name) for name in names]
-    except ValueError:
-        raise InvalidInputError(f"unknown state in {', '.join(names)}; known: {', '.join(TaskState)}") from None
+    known = list(TaskState)
+    for name in names:
+        if name not in known:
+            raise InvalidInputError(f"unknown state {name[:50]!r}; known: {', '.join(known)}")
+    return [TaskState(name) for name in names]
 
 
 def _conditions(organization_id: str, wanted: TaskFilter, after: str | None) -> tuple[list[str], dict[str, object]]:

@@ -32,7 +32,7 @@ class Timetable:
     def __post_init__(self) -> None:
         """Refuse what can never fire, with the reason."""
         if (self.cron is None) == (self.interval_seconds is None):
-            raise InvalidInputError("a schedule needs either cron or interval_seconds")
+            raise InvalidInputError("a schedule needs either a cron expression or an interval, and not both")
         if self.interval_seconds is not None and not 0.001 <= self.interval_seconds < 1e9:
             raise InvalidInputError("interval_seconds must be 0.001 or more, and less than a billion")
         try:

@@ -78,6 +78,13 @@ def test_the_screen_tells_what_happens():
     assert "[red]" in shown
 
 
+def test_a_narrow_screen_still_tells_one_agent_from_another():
+    shown = "\n".join(drawn(80, 24))
+
+    assert "Agent number 8" in shown
+    assert "in time 1  late 2  running 3" in shown
+
+
 def test_the_screen_can_be_drawn_before_there_is_anything():
     console = Console(width=100, height=30)
 

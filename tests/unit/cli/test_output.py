@@ -72,3 +72,9 @@ def test_styled_cells_are_plain_in_a_pipe(capsys):
     print_table(("state",), [(Text("done", style="green"),)], empty="")
 
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_what_has_no_names_of_columns_begins_with_its_first_line(capsys):
+    print_table(("", ""), [("status", "done")], empty="nothing")
+
+    assert capsys.readouterr().out.splitlines()[0].split() == ["status", "done"]
