@@ -1,7 +1,7 @@
 """A worker's lease holds as long as the database answers, however long that takes to let it in."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -25,7 +25,7 @@ class Gate:
         self.url = ""
 
     @asynccontextmanager
-    async def standing(self) -> AsyncIterator["Gate"]:
+    async def standing(self) -> AsyncGenerator["Gate"]:
         """Stand there while the block runs."""
         listening = await asyncio.start_server(self._pass, "127.0.0.1", 0)
         port = int(listening.sockets[0].getsockname()[1])
