@@ -33,6 +33,7 @@ class Tool(ABC, Generic[Arguments]):
     ``recovery`` says what may happen after a crash between call and answer:
     ``idempotent`` tools are called again with the same key, ``findable`` ones
     are looked for by ``find``, of ``none`` nobody can tell and a person decides.
+    Reads without a price are read again, whatever it says.
     """
 
     name: ClassVar[str]
