@@ -169,4 +169,4 @@ def _amount(text: str) -> Decimal:
     try:
         return Decimal(text.replace("_", "").replace(",", ""))
     except InvalidOperation as error:
-        raise InvalidInputError(f"{text!r} is no number") from error
+        raise InvalidInputError(f"{text!r} is no number; write it like 50 or 12.50") from error

@@ -38,7 +38,7 @@ def list_effects(
     tool: Annotated[str | None, typer.Option("--tool", help="Only those of this tool.")] = None,
     target: Annotated[str | None, typer.Option("--target", help="Only those on this target, as kind:id.")] = None,
     task: Annotated[str | None, typer.Option("--task", help="Only those of this run.")] = None,
-    agent: Annotated[str | None, typer.Option("--agent", help="Only those of the agent with this id.")] = None,
+    agent: Annotated[str | None, typer.Option("--agent", metavar="NAME|ID", help="Only those of this agent.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
     as_json: AsJson = False,
@@ -46,9 +46,10 @@ def list_effects(
     """List effects, newest first."""
     if state is not None and state not in get_args(EffectState):
         raise InvalidInputError(f"there is no state {state!r}; there are: {', '.join(get_args(EffectState))}")
-    wanted = EffectFilter(state=state, tool=tool, target=target, task_id=task, agent_id=agent)
 
     async def read(installation: Installation, organization: Organization) -> Page[EffectRecord]:
+        who = None if agent is None else (await installation.directory.get(organization.id, agent)).id
+        wanted = EffectFilter(state=state, tool=tool, target=target, task_id=task, agent_id=who)
         return await installation.effects.list(organization.id, wanted, limit=limit, cursor=cursor)
 
     page = with_organization(org, read)
@@ -61,7 +62,11 @@ def list_effects(
             (one.id, one.tool, one.target, _state(one.state), one.proposed_at, one.problem or one.reason)
             for one in page.items
         ),
-        empty="no effects here; agents act through tools, see: bailiwick tools",
+        empty=(
+            "no such effects here; see all with: bailiwick effects list"
+            if any((state, tool, target, task, agent, cursor))
+            else "no effects here; agents act through tools, see: bailiwick tools"
+        ),
     )
     print_more(page)
 

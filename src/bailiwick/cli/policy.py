@@ -174,7 +174,9 @@ def _text_of(file: Path) -> str:
     try:
         data = sys.stdin.buffer.read(MAX_BYTES + 1) if str(file) == "-" else _bytes_of(file)
     except OSError as error:
-        raise InvalidInputError(f"cannot read {file}: {error.strerror}") from error
+        raise InvalidInputError(
+            f"cannot read {file}: {error.strerror}; give a policy, such as `bailiwick policy show` prints"
+        ) from error
     if len(data) > MAX_BYTES:
         raise InvalidInputError(f"{file} holds more than {MAX_BYTES:,} bytes; a policy is shorter")
     try:

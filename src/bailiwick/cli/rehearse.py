@@ -195,7 +195,7 @@ def _text_of(file: Path) -> str:
     try:
         return sys.stdin.read() if str(file) == "-" else file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{file} cannot be read: {error}") from error
+        raise InvalidInputError(f"{file} cannot be read: {error}; give a policy, or - for standard input") from error
 
 
 def _finish(

@@ -113,7 +113,10 @@ class Effects:
         check_person(actor, "what became of an effect is said by a person who looked")
         effect = await self.get(organization_id, effect_id)
         if effect.state != "unknown" or not await self.moves.settle_unknown(effect, state, actor=actor, reason=reason):
-            raise ConflictError(f"effect {effect.id} is {effect.state}; only one that is unknown waits for a person")
+            raise ConflictError(
+                f"effect {effect.id} is {effect.state}; only one that is unknown waits for a person; "
+                "list those with: bailiwick effects list --state unknown"
+            )
         return await self.get(organization_id, effect_id)
 
     async def undo(self, organization_id: str, effect_id: str, *, reason: str) -> Effect:
@@ -125,9 +128,15 @@ class Effects:
         """
         effect = await self.get(organization_id, effect_id)
         if effect.state not in DONE_STATES:
-            raise ConflictError(f"effect {effect.id} is {effect.state}; only what stands outside can be taken back")
+            raise ConflictError(
+                f"effect {effect.id} is {effect.state}; only what stands outside can be taken back; "
+                f"see what became of it: bailiwick effects show {effect.id}"
+            )
         if effect.undo is None:
-            raise ConflictError(f"nothing takes back what {effect.tool} did to {effect.target}; see its effect")
+            raise ConflictError(
+                f"nothing takes back what {effect.tool} did to {effect.target}; take it back outside by "
+                "hand, and see what was done: bailiwick effects show " + effect.id
+            )
         if effect.undo_until is not None and effect.undo_until <= await self._now():
             raise ConflictError(
                 f"what {effect.tool} did to {effect.target} could be taken back until {effect.undo_until:%F %T} UTC"

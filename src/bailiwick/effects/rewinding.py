@@ -117,7 +117,10 @@ class Rewinding:
             ),
         )  # fmt: skip
         if not made.is_new:
-            raise ConflictError(f"run {run.id} is being rewound by task {made.task_id}; wait until that has ended")
+            raise ConflictError(
+                f"run {run.id} is being rewound by task {made.task_id}; wait until that has "
+                f"ended: bailiwick tasks show {made.task_id}"
+            )
         return Rewind(plan, made.task_id)
 
     async def handle(self, run: Run, wanted: RewindPayload) -> dict[str, Any]:

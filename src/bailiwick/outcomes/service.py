@@ -72,7 +72,9 @@ class Outcomes:
             organization_id=organization_id,
         )  # fmt: skip
         if row is None:
-            raise NotFoundError(f"no outcome {outcome_id} in this organization")
+            raise NotFoundError(
+                f"no outcome {outcome_id} in this organization; list them with: bailiwick outcomes list"
+            )
         return OutcomeRecord(**row)
 
     async def list(

@@ -112,11 +112,12 @@ def read_archive(path: Path, *, key: bytes | None = None) -> Archive:
     try:
         if path.stat().st_size > MAX_ARCHIVE_BYTES:
             raise InvalidInputError(
-                f"{path} is larger than {MAX_ARCHIVE_BYTES >> 20} MiB, so it is no archive of a run"
+                f"{path} is larger than {MAX_ARCHIVE_BYTES >> 20} MiB, so it is no archive of a run; "
+                "give a file that `bailiwick run export` wrote"
             )
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise NotFoundError(f"no file {path}") from error
+        raise NotFoundError(f"no file {path}; make one with: bailiwick run export RUN --out {path}") from error
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read: {error.strerror or error}") from error
     return parse_archive(data, key=key)
@@ -197,7 +198,8 @@ def _manifest(content: bytes) -> Document:
         raise TamperedArchiveError(MANIFEST, "it was not written by an export")
     if manifest.get("format") != FORMAT:
         raise InvalidInputError(
-            f"this archive's format is {str(manifest.get('format'))[:50]!r}; this version reads {FORMAT}"
+            f"this archive's format is {str(manifest.get('format'))[:50]!r}; this version reads {FORMAT}; "
+            "open it with the version that wrote it"
         )
     return cast("Document", manifest)
 

@@ -31,3 +31,28 @@ def test_tools_are_listed_and_shown(bailiwick: Command) -> None:
     one = bailiwick("tools", "github.comment", "--json").document
     assert one["arguments"]["type"] == "object"
     assert bailiwick("tools", "nothing.such").code == 2
+
+
+def test_effects_of_an_agent_that_is_not_there_are_an_error_and_of_a_filter_an_answer(bailiwick: Command) -> None:
+    unknown = bailiwick("effects", "list", "--agent", "nobody")
+    assert (unknown.code, "nobody" in unknown.err) == (1, True)
+    nothing = bailiwick("effects", "list", "--tool", "no.such")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "see all with: bailiwick effects list" in nothing.err
+
+
+def test_what_is_not_there_is_told_with_how_to_list_what_is(bailiwick: Command) -> None:
+    missing = "0199b6ff-b66f-7000-8000-000000000001"
+    for arguments, advice in (
+        (("effects", "show", missing), "bailiwick effects list"),
+        (("outcomes", "show", missing), "bailiwick outcomes list"),
+        (("approvals", "show", missing), "bailiwick approvals list"),
+        (("autonomy", "show", "nobody"), "bailiwick agents list"),
+        (("autonomy", "confirm", missing), "bailiwick autonomy promotions"),
+        (("budgets", "set", "x", "--amount", "y"), "write it like 50 or 12.50"),
+        (("run", "export", missing), "bailiwick tasks list"),
+        (("run", "open", "/nowhere.run.zip"), "bailiwick run export RUN"),
+    ):
+        ran = bailiwick(*arguments)
+        assert ran.code in (1, 2), arguments
+        assert advice in ran.err, (arguments, ran.err)

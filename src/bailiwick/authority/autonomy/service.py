@@ -131,7 +131,9 @@ class Autonomy:
         async with self._database.transaction(organization_id) as connection:
             version = await self._noted(connection, organization_id, agent_id)
             if version is None:
-                raise NotFoundError(f"no agent {agent_id!r} in this organization")
+                raise NotFoundError(
+                    f"no agent {agent_id!r} in this organization; list them with: bailiwick agents list"
+                )
             rows = self._rows(connection, place)
             moved = Move(version, await rows.level(), level, "person", reason, _named(actor))
             await self._mover.move(rows, moved, actor)
@@ -194,7 +196,9 @@ class Autonomy:
             organization_id=organization_id,
         )  # fmt: skip
         if row is None:
-            raise NotFoundError(f"no promotion {promotion_id} in this organization")
+            raise NotFoundError(
+                f"no promotion {promotion_id} in this organization; list them with: bailiwick autonomy promotions"
+            )
         return Promotion(**row)
 
     async def rules(self, organization_id: str) -> AutonomyRules:

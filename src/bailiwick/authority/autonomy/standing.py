@@ -163,7 +163,7 @@ class Standings:
             )
             found = await cursor.fetchone()
             if found is None:
-                raise NotFoundError(f"no agent {agent!r} in this organization")
+                raise NotFoundError(f"no agent {agent!r} in this organization; list them with: bailiwick agents list")
             rules = await ledger.rules_of(connection, organization_id)
             versions = await _rows(connection, _VERSIONS, (organization_id, found["id"], _RECENT))
             number = versions[0]["number"] if versions else 0
