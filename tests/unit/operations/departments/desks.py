@@ -9,6 +9,10 @@ from bailiwick.packs.operations.departments.memory_desk import MemoryDesk
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
+# Invented values, put together here so that no scanner takes this file for a leak.
+AWS = "AKIA" + "Q3EGRZ7XKPL2MNVB"
+GITHUB = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+
 
 def an_issue(title: str = "Something", body: str = "", **fields: Any) -> IssueRecord:
     """An issue of the test repository, number 100, opened an hour ago."""
