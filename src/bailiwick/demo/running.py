@@ -109,7 +109,8 @@ class DemoRun:
                     "name": agent.name,
                     "kind": agent.kind,
                     "tasks": agent.done,
-                    "completed": agent.completed / agent.done if agent.done else None,
+                    # Of its tasks, the share that completed; whether what they did worked is said under "effects".
+                    "success": agent.completed / agent.done if agent.done else None,
                     "p50_seconds": agent.p50_seconds,
                     "p95_seconds": agent.p95_seconds,
                 }

@@ -42,7 +42,7 @@ def test_the_demo_does_its_whole_work_and_tells_it_in_one_document(environment: 
     assert told["tasks"]["discarded"] == 0
     assert sum(agent["tasks"] for agent in told["agents"]) > 0
     assert all(
-        agent["completed"] == 1.0 and 0 < agent["p50_seconds"] <= agent["p95_seconds"]
+        agent["success"] == 1.0 and 0 < agent["p50_seconds"] <= agent["p95_seconds"]
         for agent in told["agents"]
         if agent["tasks"]
     )
