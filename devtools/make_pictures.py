@@ -19,6 +19,9 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 from bailiwick.cli.demo_screen import DemoScreen
+from bailiwick.demo.content import DEMO_REPOSITORY
+from bailiwick.demo.folder import with_forge
+from bailiwick.demo.forge_server import running_forge
 from bailiwick.demo.pulse import look
 from bailiwick.demo.running import COMPANY, DemoRun
 from bailiwick.demo.story import Story
@@ -27,7 +30,8 @@ from bailiwick.installation import Installation, Settings
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 LARGEST_BYTES = 150_000
 _WIDTH, _HEIGHT = 118, 34
-_TAKEN_AT = 0.6
+# So many effects are verified by then that each count of them has something to show.
+_TAKEN_AT = 12
 _THEME = TerminalTheme(
     (24, 26, 31), (206, 210, 217),
     [(46, 49, 56), (224, 108, 117), (126, 190, 130), (222, 184, 107), (97, 160, 225), (190, 130, 210), (86, 182, 194),
@@ -64,14 +68,17 @@ async def draw() -> None:
     """Run the demo and write both pictures."""
     with tempfile.TemporaryDirectory(prefix="bailiwick-pictures-") as folder:
         settings = Settings(data_dir=Path(folder), database_url=None)
-        async with Installation.open(settings) as installation:
-            await installation.first_start()
-            run = DemoRun(installation, await installation.ensure_organization(COMPANY))
-            async with installation.run_worker(name="demo"):
-                story = await _screen(run)
-            key = next(iter(story.highlights())).key
-            traced = await asyncio.to_thread(_command, folder, ["trace", key, "--org", run.organization.slug])
-            save("trace", _first_tree(Text.from_ansi(traced)), title=f"bailiwick trace {key}")
+        with running_forge(DEMO_REPOSITORY, Path(folder)) as forge:
+            async with Installation.open(with_forge(settings, forge.place)) as installation:
+                await installation.first_start()
+                run = DemoRun(installation, await installation.ensure_organization(COMPANY))
+                await run.prepare(forge)
+                async with installation.run_worker(name="demo"):
+                    await installation.warmed()
+                    story = await _screen(run)
+                key = next(iter(story.highlights())).key
+                traced = await asyncio.to_thread(_command, folder, ["trace", key, "--org", run.organization.slug])
+                save("trace", _first_tree(Text.from_ansi(traced)), title=f"bailiwick trace {key}")
 
 
 async def _screen(run: DemoRun) -> Story:
@@ -88,7 +95,7 @@ async def _screen(run: DemoRun) -> Story:
         pulse = await look(run.installation, run.organization.id)
         shown.look(pulse, run.seconds)
         shown.phase = "agents at work"
-        if not is_taken and run.fed and pulse.finished >= _TAKEN_AT * pulse.total:
+        if not is_taken and pulse.effects.verified >= _TAKEN_AT:
             is_taken = True
             save("demo", shown, title="bailiwick demo", height=_HEIGHT)
     await work
