@@ -154,3 +154,14 @@ def test_routing_of_known_examples() -> None:
 def test_routing_of_unseen_issues() -> None:
     # 24 of 28 when they were first tried; chance is 2 of 28.
     assert _routed_right("routing_unseen.toml") >= 0.8
+
+
+def test_a_label_that_names_the_agent_alone_leaves_the_operation_to_the_text() -> None:
+    found = CLASSIFIER.classify("Forecast for parcels next week", "How many will there be?", ["analytics"])
+    assert (found.agent, found.operation, found.source) == ("analytics", "forecasting", "label")
+    assert 0 < found.operation_confidence <= found.confidence
+    assert any(one.target == "analytics.forecasting" for one in found.evidence)
+
+
+def test_a_label_without_a_word_about_the_operation_names_none() -> None:
+    assert CLASSIFIER.classify("Hello", "", ["analytics"]).operation is None

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from bailiwick.packs.operations.injection import screen
@@ -127,12 +127,33 @@ class IssueClassifier:
         """Classify a text that is already screened, so that callers with several decisions read it once."""
         matches = match_labels(labels)
         if matches:
-            return _by_label(matches, screened)
+            return self._with_operation(_by_label(matches, screened), screened)
         section = screened.text.sections.get("type", "")
         match = match_label(section) if 0 < len(section) <= MAX_TYPE_CHARS else None
         if match is not None and match.rule != "synonym":
-            return _by_section(match, screened)
+            return self._with_operation(_by_section(match, screened), screened)
         return self._by_text(screened, () if match is None else (_section_evidence(match),))
+
+    def _with_operation(self, found: Classification, screened: ScreenedText) -> Classification:
+        """Let the text say which operation is meant where people named the agent alone."""
+        if found.operation is not None:
+            return found
+        fields: dict[Where, str] = {"title": screened.text.title, "body": screened.text.prose, "quote": screened.quotes}
+        scores = self._lexicon.score(fields, structure_of(screened.text), ())
+        shares = {
+            target: share
+            for target, share in distribution_of(scores.by_target).items()
+            if target.startswith(f"{found.agent}.")
+        }
+        if not shares:
+            return found
+        target = max(shares, key=lambda one: (shares[one], one))
+        return replace(
+            found,
+            operation=target.split(".", 1)[1],
+            operation_confidence=round(found.confidence * shares[target] / sum(shares.values()), 4),
+            evidence=(*found.evidence, *scores.evidence_for(target)),
+        )
 
     def _by_text(self, screened: ScreenedText, stated: tuple[Evidence, ...]) -> Classification:
         text = screened.text

@@ -1,7 +1,7 @@
 """Reporting, analysis, KPIs and forecasts come from the data given, or say what is missing."""
 
 import math
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -244,3 +244,19 @@ async def test_a_target_in_percent_is_held_against_part_of_whole() -> None:
     assert [(one["name"], one["latest"], one["met"]) for one in result.data["kpis"]] == [
         ("on time / deliveries", 98.0, True)
     ]
+
+
+async def test_next_week_of_a_daily_series_is_seven_days() -> None:
+    values = ", ".join(str(100 + day) for day in range(40))
+    result = await forecast_series(an_issue("Forecast the parcels of next week", f"Daily parcels: {values}"), a_desk())
+    assert (result.data["step"], result.data["horizon"]) == ("day", 7)
+    dated = "\n".join(f"{datetime(2026, 9, 1, tzinfo=UTC) + timedelta(days=day):%Y-%m-%d},{day}" for day in range(40))
+    result = await forecast_series(an_issue("Forecast next week", f"```csv\nday,parcels\n{dated}\n```"), a_desk())
+    assert (result.data["step"], result.data["horizon"]) == ("day", 7)
+
+
+async def test_a_span_of_time_over_values_of_unknown_distance_cannot_be_determined() -> None:
+    values = ", ".join(str(100 + day) for day in range(40))
+    result = await forecast_series(an_issue("Forecast the parcels of next week", f"Parcels: {values}"), a_desk())
+    assert result.status == "cannot_determine"
+    assert "how far apart the values are" in result.summary

@@ -4,13 +4,15 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
+from itertools import pairwise
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bailiwick.connectors.issues import IssueRecord
-from bailiwick.packs.operations.departments.analytics_tables import read_tables
+from bailiwick.packs.operations.departments.analytics_tables import Table, read_tables
 from bailiwick.packs.operations.departments.body import issue_lines, read_discussion
 from bailiwick.packs.operations.departments.desk import Desk, IssueFilter
 from bailiwick.packs.operations.departments.figures import FloatArray, rounded
@@ -37,6 +39,27 @@ _HORIZON = re.compile(
 )
 _INLINE = re.compile(r"(?<![\d.,])\d{1,9}(?:\.\d{1,6})?(?:\s{0,3}[,;]\s{1,3}\d{1,9}(?:\.\d{1,6})?){5,2000}")
 _PER = re.compile(r"\b(?:per|each|every|a)\s{1,3}(hour|day|week|month|quarter|year)\b", re.IGNORECASE)
+_ADVERBS = {
+    "hourly": "hour",
+    "daily": "day",
+    "weekly": "week",
+    "monthly": "month",
+    "quarterly": "quarter",
+    "yearly": "year",
+}
+_EVERY = re.compile(rf"\b(?:{'|'.join(_ADVERBS)})\b", re.IGNORECASE)
+_UNITS = {
+    1: "day",
+    7: "week",
+    28: "month",
+    29: "month",
+    30: "month",
+    31: "month",
+    91: "quarter",
+    92: "quarter",
+    365: "year",
+}
+_NEED_STEP = "how far apart the values are: write for example 'per day' before them, or add a column with dates"
 _OWN_WORK = re.compile(r"\b(?:issues?|tickets?|requests?|reports?|arrivals?|workload|inflow)\b", re.IGNORECASE)
 _WEEKLY = re.compile(r"\b(?:weekly|per\s{1,3}week|each\s{1,3}week|weeks)\b", re.IGNORECASE)
 
@@ -173,6 +196,8 @@ async def forecast_series(issue: IssueRecord, desk: Desk) -> WorkResult:
         return cannot_determine(OPERATION, [need])
     series = series or await _arrivals(desk, weekly=weekly)
     horizon = _horizon(issue, series.step)
+    if horizon is None:
+        return cannot_determine(OPERATION, [_NEED_STEP])
     data = {"series": series.name, "points": len(series.values), "horizon": horizon, "step": series.step}
     found = forecast(series.values, horizon, series.season)
     if found is None:
@@ -217,8 +242,18 @@ def _given(issue: IssueRecord) -> _Series | None:
     table = max(tables, key=lambda one: one.rows)
     # The last numeric column is what such tables are about; earlier ones number or date the rows.
     column = table.columns[-1]
-    dated = table.dates is not None
-    return _Series(column.name, table.source, column.known, "step", SEASON if dated else 0, is_count=False)
+    step = _step_of(table)
+    return _Series(column.name, table.source, column.known, step, SEASON if step == "day" else 0, is_count=False)
+
+
+def _step_of(table: Table) -> str:
+    """Return the unit that a column is named for, or by which dates mostly follow each other; else "step"."""
+    named = [name.strip().lower() for name in table.texts] + [column.name.strip().lower() for column in table.columns]
+    if (unit := next((name for name in named if name in _DAYS), None)) and table.dates is None:
+        return unit
+    days = [date.fromisoformat(cell[:10]) for cell in table.dates or ()]
+    gaps = [abs((later - earlier).days) for earlier, later in pairwise(days)]
+    return _UNITS.get(int(median(gaps)), "step") if gaps else "step"
 
 
 def _inline(issue: IssueRecord) -> _Series | None:
@@ -227,8 +262,10 @@ def _inline(issue: IssueRecord) -> _Series | None:
         if found is not None:
             values = [float(part) for part in re.split(r"\s{0,3}[,;]\s{1,3}", found.group())]
             per = _PER.search(line.text)
+            every = _EVERY.search(line.text)
+            step = per.group(1).lower() if per else _ADVERBS[every.group().lower()] if every else "step"
             name = line.text[: found.start()].partition(",")[0].strip(" :.-") or "the values given"
-            return _Series(name, line.source, values, per.group(1).lower() if per else "step", 0, is_count=False)
+            return _Series(name, line.source, values, step, 0, is_count=False)
     return None
 
 
@@ -251,17 +288,23 @@ async def _arrivals(desk: Desk, *, weekly: bool) -> _Series:
     return _Series("issue arrivals per day", "issues on record", counts.tolist(), "day", SEASON, is_count=True)
 
 
-def _horizon(issue: IssueRecord, step: str) -> int:
+def _horizon(issue: IssueRecord, step: str) -> int | None:
+    """Return how many steps ahead are asked for; None where a span of time is, and nothing says how long a step is."""
     # Of several spans named, the longest covers them all.
     asked = [_steps(found, step) for line in issue_lines(issue) for found in _HORIZON.finditer(line.text)]
-    return max(asked, default=4 if step in ("week", "month") else DEFAULT_HORIZON)
+    known = [steps for steps in asked if steps is not None]
+    if asked and len(known) < len(asked):
+        return None
+    return max(known, default=4 if step in ("week", "month") else DEFAULT_HORIZON)
 
 
-def _steps(found: re.Match[str], step: str) -> int:
+def _steps(found: re.Match[str], step: str) -> int | None:
     number, unit = (found.group(1) or "1").lower(), found.group(2).lower()
     count = _COUNTS.get(number) or int(number)
-    if unit not in _DAYS or step not in _DAYS:
+    if unit not in _DAYS:
         return max(1, min(MAX_HORIZON, count))
+    if step not in _DAYS:
+        return None
     return max(1, min(MAX_HORIZON, round(count * _DAYS[unit] / _DAYS[step])))
 
 
