@@ -174,9 +174,11 @@ class Moves:
         """Record the event of a move. Reads are not told: they change nothing, and there are many."""
         if effect.effect_class == "read" and what not in ("unknown", "settled"):
             return
+        # What is proposed waits for people or may begin.
+        state = effect.state if what == "proposed" else what
         fact = EffectMoved(
             effect_id=effect.id, task_id=effect.task_id, agent_id=effect.agent_id, tool=effect.tool,
-            effect_class=effect.effect_class, target=effect.target, state=what, reason=reason[:_MAX_PROBLEM],
+            effect_class=effect.effect_class, target=effect.target, state=state, reason=reason[:_MAX_PROBLEM],
         )  # fmt: skip
         # Why it failed is said in the words of the tool's system.
         labels = frozenset(effect.labels) | answer_labels(effect.tool, what, None, reason)

@@ -48,7 +48,10 @@ async def test_a_yes_of_people_lets_the_effect_go_on(engine: ActingEngine, tmp_p
     assert not (tmp_path / "file").exists()
     assert approval.undo == "a line can be added to file for a day"
     # One word for what waits for people, whichever listing shows it.
-    assert (await engine.effect_of(task)).state == approval.state == "waiting"
+    effect = await engine.effect_of(task)
+    assert effect.state == approval.state == "waiting"
+    told = await engine.inspector.fetch_one("select payload from events where key = %s", (effect.id,))
+    assert told is not None and told["payload"]["state"] == "waiting"
     await engine.answer(approval)
     ended = await engine.ended(task)
     assert ended["result"]["state"] == "verified"
