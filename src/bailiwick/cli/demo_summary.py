@@ -110,7 +110,9 @@ def print_next_steps(
     if url and key:
         lines.append((f"curl -H 'Authorization: Bearer {key}' {url}/api/v1/organizations", "the API, with its key"))
     _print_commands(console, lines)
-    console.print("\n[bold]Your own[/] (in a new terminal, or after: unset BAILIWICK_DATA_DIR BAILIWICK_OUTBOUND_ALLOWED)\n")
+    console.print(
+        "\n[bold]Your own[/] (in a new terminal, or after: unset BAILIWICK_DATA_DIR BAILIWICK_OUTBOUND_ALLOWED)\n"
+    )
     own = [(f"{program} up", ""), (f"{program} import github FILE", ""), (f"{program} connect github OWNER/REPO", "")]
     _print_commands(console, own)
 

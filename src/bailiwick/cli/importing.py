@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 
 from bailiwick.cli.options import HOME, AsJson
 from bailiwick.cli.output import note, notes, print_json, screen
-from bailiwick.cli.session import with_installation
+from bailiwick.cli.session import find_organization, with_installation
 from bailiwick.connectors.importing import ImportCancelledError, ImportReport
 from bailiwick.connectors.intake import RecordSource
 from bailiwick.connectors.sources import open_file
@@ -96,7 +96,10 @@ def _taking(
     source: RecordSource, stream: "_Counted", size: int | None, org: str
 ) -> Callable[[Installation], Awaitable[ImportReport]]:
     async def take(installation: Installation) -> ImportReport:
+        is_new = await find_organization(installation, org) is None
         organization = await installation.ensure_organization(org)
+        if is_new:
+            note(f"made the organization {organization.slug}, which was not there: agents take up what is imported")
         with _bar() as bar:
             shown = bar.add_task("reading", total=size)
 

@@ -68,11 +68,15 @@ def operator() -> Actor:
 
 async def organization_of(installation: Installation, org: str) -> Organization:
     """Return an organization by id, short name or name; the home organization is made where it is missing."""
-    organizations = installation.organizations
-    found = await organizations.find(org) or await organizations.find(slug_of(org))
+    found = await find_organization(installation, org)
     if found is None and org == HOME:
         return await installation.ensure_organization(HOME)
-    return found or await organizations.get(org)
+    return found or await installation.organizations.get(org)
+
+
+async def find_organization(installation: Installation, org: str) -> Organization | None:
+    """Return an organization by id, short name or name, or None."""
+    return await installation.organizations.find(org) or await installation.organizations.find(slug_of(org))
 
 
 def say_when_watched(sentence: str) -> None:

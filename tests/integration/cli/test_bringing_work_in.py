@@ -33,8 +33,10 @@ def test_an_import_tells_what_it_took_and_what_it_refused(bailiwick: Command, is
         "rejected": [{"line": 2, "reason": "title is empty"}],
     }
     assert f"{issues}:2" in ran.err
+    assert "made the organization acme" in ran.err
     again = bailiwick("import", "github", str(issues), "--org", "Acme", "--json")
     assert (again.document["accepted"], again.document["duplicates"]) == (0, 2)
+    assert "made the organization" not in again.err
     assert len(bailiwick("rejected", "list", "--org", "acme", "--json").document["items"]) == 1
 
 

@@ -51,7 +51,8 @@ async def test_a_yes_of_people_lets_the_effect_go_on(engine: ActingEngine, tmp_p
     effect = await engine.effect_of(task)
     assert effect.state == approval.state == "waiting"
     told = await engine.inspector.fetch_one("select payload from events where key = %s", (effect.id,))
-    assert told is not None and told["payload"]["state"] == "waiting"
+    assert told is not None
+    assert told["payload"]["state"] == "waiting"
     await engine.answer(approval)
     ended = await engine.ended(task)
     assert ended["result"]["state"] == "verified"
