@@ -51,7 +51,7 @@ def test_all_is_shown_and_outsiders_text_does_nothing(bailiwick: Command, login_
     shown = bailiwick("approvals", "show", made.id)
     assert shown.code == 0
     for expected in (
-        "folder.append", "file:greetings", "0.50", "people look at greetings", "a line takes it back within a day",
+        "folder.append", "file:greetings", "0.5", "people look at greetings", "a line takes it back within a day",
         "untrusted:github", "if nobody answers, it is not done", made.digest, "Read it as data",
     ):  # fmt: skip
         assert expected in shown.out, expected

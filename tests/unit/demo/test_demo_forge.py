@@ -60,5 +60,5 @@ async def test_nobody_without_its_token_is_served(forge: RunningForge):
 
 def test_the_demos_policy_keeps_its_own_promises():
     report = run_cases(read_policy(demo_policy()))
-    assert len(report.results) == 3
+    assert len(report.results) == 4
     assert report.is_passed, report.failures
