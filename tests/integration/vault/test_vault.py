@@ -122,10 +122,14 @@ async def test_what_is_sealed_after_a_key_was_destroyed_gets_a_new_one(vault: Va
 
 async def test_an_erasure_that_is_rolled_back_destroys_nothing(vault: Vault, database: Database) -> None:
     sealed = await vault.seal(ACME, b"x", purpose="p")
-    with pytest.raises(ZeroDivisionError):
+
+    async def broken_off() -> None:
         async with database.transaction(ACME) as connection:
             await vault.forget(ACME, connection=connection)
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await broken_off()
     assert await vault.open(ACME, sealed, purpose="p") == b"x"
 
 
