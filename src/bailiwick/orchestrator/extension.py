@@ -64,20 +64,9 @@ class OrchestratorExtension:
         schedules = registrar.schedule
         each = self._health_seconds
         schedules(_every(each, health.KIND, jitter_seconds=each / 30, priority=1), scope="installation")
-        schedules(
-            NewSchedule(
-                retention.KIND, retention.KIND, {"months": self._retention_months}, cron="30 3 * * *",
-                jitter_seconds=1800, priority=3,
-            ),
-            scope="installation",
-        )  # fmt: skip
-        schedules(
-            NewSchedule(
-                removal.KIND, removal.KIND, {"months": self._retention_months}, cron="30 4 * * *",
-                jitter_seconds=1800, priority=3,
-            ),
-            scope="installation",
-        )  # fmt: skip
+        months = {"months": self._retention_months}
+        for kind, cron in ((retention.KIND, "30 3 * * *"), (removal.KIND, "30 4 * * *")):
+            schedules(NewSchedule(kind, kind, months, cron=cron, jitter_seconds=1800, priority=3), scope="installation")
         schedules(
             NewSchedule(sessions.KIND, sessions.KIND, cron="45 3 * * *", jitter_seconds=600, priority=3),
             scope="installation",

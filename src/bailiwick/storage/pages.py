@@ -19,7 +19,9 @@ class Identified(Protocol):
     """A row as it is shown, whose id a cursor can continue behind."""
 
     @property
-    def id(self) -> str: ...  # noqa: D102
+    def id(self) -> str:
+        """What its listing is ordered by."""
+        ...
 
 
 Record = TypeVar("Record", bound=Identified)

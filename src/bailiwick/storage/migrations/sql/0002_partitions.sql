@@ -31,6 +31,17 @@ begin
     return v_made;
 end $$;
 
+-- The partitions that end at or before p_before, oldest first.
+create function partitions_ended(p_parent text, p_before timestamptz) returns setof text
+language sql stable as $$
+    select c.relname from pg_inherits i
+    join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = p_parent::regclass
+      and c.relname ~ '_\d{4}_\d{2}$'
+      and (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' <= p_before
+    order by c.relname
+$$;
+
 -- Drops the partitions that end at or before p_before, of these p_only where that is given; returns their names.
 -- `DROP` gives the disk back at once and leaves nothing to vacuum.
 create function partitions_drop(p_parent text, p_before timestamptz, p_only text[] default null) returns setof text
@@ -42,13 +53,8 @@ declare
     v_name text;
 begin
     for v_name in
-        select c.relname from pg_inherits i
-        join pg_class c on c.oid = i.inhrelid
-        where i.inhparent = p_parent::regclass
-          and c.relname ~ '_\d{4}_\d{2}$'
-          and (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' <= p_before
-          and (p_only is null or c.relname = any (p_only))
-        order by c.relname
+        select e.name from partitions_ended(p_parent, p_before) as e (name)
+        where p_only is null or e.name = any (p_only)
     loop
         execute format('drop table %I', v_name);
         return next v_name;

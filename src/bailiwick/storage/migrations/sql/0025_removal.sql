@@ -201,12 +201,7 @@ declare
     v_is_empty boolean;
 begin
     for v_name in
-        select c.relname from pg_inherits i
-        join pg_class c on c.oid = i.inhrelid
-        where i.inhparent = p_parent::regclass
-          and c.relname ~ '_\d{4}_\d{2}$'
-          and (to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' <= p_before
-        order by c.relname
+        select e.name from partitions_ended(p_parent, p_before) as e (name)
     loop
         execute format('select not exists (select from %I)', v_name) into v_is_empty;
         if v_is_empty then
