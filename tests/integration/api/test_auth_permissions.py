@@ -8,12 +8,14 @@ import pytest
 
 from bailiwick.api.doorkeeper import is_open
 from bailiwick.audit import SYSTEM
-from bailiwick.identity.people.permissions import GRANTS, PERSONS, ROLES, Role
+from bailiwick.identity.people.permissions import GRANTS, ROLES, Role, read_persons
 from bailiwick.tasks import NewTask
 from bailiwick.tasks.schedules import NewSchedule
 from tests.integration.api.conftest import Premises
 from tests.support.api import Operation, operations
 from tests.support.api_furnishing import ask, furnish
+
+PERSONS = read_persons()
 
 # A stream does not end.
 ENDLESS = {"stream_events"}

@@ -10,12 +10,14 @@ import pytest
 from bailiwick.audit import SYSTEM
 from bailiwick.events.rejections import NewRejection
 from bailiwick.identity import Caller
-from bailiwick.identity.people.permissions import GRANTS, PERSONS
+from bailiwick.identity.people.permissions import GRANTS, read_persons
 from bailiwick.kernel.ids import new_id
 from tests.integration.api.conftest import Premises
 from tests.support.api import operations
 from tests.support.approvals import ask, furnish_tool
 from tests.support.effects_rows import put_effect
+
+PERSONS = read_persons()
 
 POLICY = "rules:\n- {name: nothing, then: deny}\n"
 BUDGET = {"scope": "organization", "unit": "money", "amount": "10", "period": "day"}

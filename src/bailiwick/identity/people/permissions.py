@@ -70,13 +70,13 @@ def read_table(text: str) -> tuple[Mapping[str, str], Mapping[Role, frozenset[st
     return permissions, grants, operations
 
 
-def read_persons(text: str) -> frozenset[str]:
-    """Return the operations that only a person may ask for, by their ids.
+def read_persons() -> frozenset[str]:
+    """Return the operations that only a person may ask for, by their ids; the services themselves refuse programs.
 
     Raises:
         InternalError: one of them is no operation of the table.
     """
-    table = tomllib.loads(text)
+    table = tomllib.loads(_TABLE)
     named = frozenset[str](table["persons"]["operations"])
     unknown = sorted(named - table["operations"].keys())
     if unknown:
@@ -99,4 +99,3 @@ def _expanded(role: dict[str, Any], permissions: Mapping[str, str]) -> frozenset
 
 _TABLE = files("bailiwick.identity.people").joinpath("permissions.toml").read_text(encoding="utf-8")
 PERMISSIONS, GRANTS, OPERATIONS = read_table(_TABLE)
-PERSONS = read_persons(_TABLE)
